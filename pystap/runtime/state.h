@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * state.h: the state of the session, readable and advanceable anywhere.
+ * Every function here may run in any context, NMI included: it takes no lock,
+ * and wakes the runner only through irq_work.
+ */
+#ifndef STAP_STATE_H
+#define STAP_STATE_H
+
+static atomic_t stap_state = ATOMIC_INIT(STAP_STATE_LOADED);
+static atomic_t stap_error_count = ATOMIC_INIT(0);
+static atomic_t stap_skipped_count = ATOMIC_INIT(0);
+static pid_t stap_target_pid;
+
+static DECLARE_WAIT_QUEUE_HEAD(stap_state_wait);
+
+static void stap_state_wake(struct irq_work *work)
+{
+	wake_up_all(&stap_state_wait);
+}
+
+static DEFINE_IRQ_WORK(stap_state_work, stap_state_wake);
+
+static inline enum stap_state stap_state_now(void)
+{
+	return atomic_read(&stap_state);
+}
+
+/* Moves to `to` only from `from`; says whether it did. */
+static inline bool stap_state_move(enum stap_state from, enum stap_state to)
+{
+	return atomic_cmpxchg(&stap_state, from, to) == from;
+}
+
+/* exit(): no further handler starts; the runner is told to stop the session. */
+static inline void stap_request_exit(void)
+{
+	if (stap_state_move(STAP_STATE_RUNNING, STAP_STATE_STOPPING) ||
+	    stap_state_move(STAP_STATE_STARTING, STAP_STATE_STOPPING))
+		irq_work_queue(&stap_state_work);
+}
+
+/* Too many errors (or too many skipped probes): as exit(), but error probes run instead of end probes. */
+static inline void stap_request_abort(void)
+{
+	if (stap_state_move(STAP_STATE_RUNNING, STAP_STATE_ERROR) ||
+	    stap_state_move(STAP_STATE_STARTING, STAP_STATE_ERROR) ||
+	    stap_state_move(STAP_STATE_STOPPING, STAP_STATE_ERROR))
+		irq_work_queue(&stap_state_work);
+}
+
+#endif
