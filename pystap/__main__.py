@@ -1,0 +1,7 @@
+"""python -m pystap"""
+
+import sys
+
+from pystap.cli import main
+
+sys.exit(main())

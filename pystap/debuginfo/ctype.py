@@ -1,0 +1,204 @@
+"""C types as pystap sees them, whether they come from BTF or from DWARF.
+
+Sizes and offsets are in bytes unless a name says bits. Types refer to each other lazily (`Lazy`), so that a
+`struct task_struct *` does not pull in half the kernel. Names are without `struct `/`union `/`enum ` prefixes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Union
+
+
+class Lazy:
+    """A type that is looked up at the first use."""
+
+    __slots__ = ("_resolve", "_type")
+
+    def __init__(self, resolve: Callable[[], CType]) -> None:
+        self._resolve: Callable[[], CType] | None = resolve
+        self._type: CType | None = None
+
+    @classmethod
+    def of(cls, ctype: CType) -> Lazy:
+        """An already known type."""
+        return cls(lambda: ctype)
+
+    def get(self) -> CType:
+        """The type itself."""
+        if self._type is None:
+            assert self._resolve is not None
+            self._type = self._resolve()
+            self._resolve = None
+        return self._type
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    name: str  # "unsigned int", "char", "_Bool"
+    size: int
+    signed: bool
+    kind: str = "int"  # int, char, bool
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pointer:
+    target: Lazy
+    size: int = 8
+    reference: bool = False  # a C++ reference: printed with &, followed without ->
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Array:
+    element: Lazy
+    count: int | None  # None: flexible ([]), or length not known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    name: str  # "" for an anonymous struct or union
+    type: Lazy
+    offset_bits: int
+    bit_size: int = 0  # 0: not a bitfield
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Struct:
+    """A struct, union or class; incomplete ones have size 0 and no members."""
+
+    kind: str  # struct, union, class
+    name: str  # "" for an anonymous one
+    size: int
+    _members: Callable[[], tuple[Member, ...]]
+    declared: str = ""  # "file.h:12" where debug-info says it
+    complete: bool = True
+    _cache: list[tuple[Member, ...]] = field(default_factory=list, repr=False)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        if not self._cache:
+            self._cache.append(self._members())
+        return self._cache[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enum:
+    name: str
+    size: int
+    signed: bool
+    values: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Typedef:
+    name: str
+    target: Lazy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Qualified:
+    qualifier: str  # const, volatile, restrict, _Atomic
+    target: Lazy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionType:
+    result: Lazy
+    parameters: tuple[tuple[str, Lazy], ...]  # names may be ""
+    variadic: bool = False
+
+
+CType = Union[Void, Int, Float, Pointer, Array, Struct, Enum, Typedef, Qualified, FunctionType]
+
+VOID = Void()
+
+
+def strip(ctype: CType) -> CType:
+    """The type without typedefs and qualifiers."""
+    while isinstance(ctype, (Typedef, Qualified)):
+        ctype = ctype.target.get()
+    return ctype
+
+
+def size_of(ctype: CType) -> int:
+    """sizeof: 0 for void, functions, incomplete and flexible types."""
+    ctype = strip(ctype)
+    match ctype:
+        case Int() | Float() | Pointer() | Struct() | Enum():
+            return ctype.size
+        case Array(count=None):
+            return 0
+        case Array(element=element, count=count):
+            return size_of(element.get()) * (count or 0)
+        case _:
+            return 0
+
+
+def spell(ctype: CType) -> str:
+    """The type as stap -L spells it: `struct file*`, `char const*`, `long unsigned int`, `char[16]`, `int (*)(int)`."""
+    return _declare(ctype, "")
+
+
+def _declare(ctype: CType, inner: str) -> str:
+    match ctype:
+        case Pointer(target=target, reference=reference):
+            below = target.get()
+            mark = "&" if reference else "*"
+            wrapped = f"({mark}{inner})" if isinstance(below, (Array, FunctionType)) else f"{mark}{inner}"
+            return _declare(below, wrapped)
+        case Array(element=element, count=count):
+            return _declare(element.get(), f"{inner}[{'' if count is None else count}]")
+        case FunctionType(result=result, parameters=parameters, variadic=variadic):
+            names = [spell(p.get()) for _, p in parameters] + (["..."] if variadic else [])
+            return _declare(result.get(), f"{inner}({', '.join(names)})")
+        case Qualified(qualifier=qualifier, target=target):
+            below = target.get()
+            if isinstance(below, Pointer):
+                return _declare(below, f" {qualifier}{inner}" if inner else f" {qualifier}")
+            return f"{qualifier} {_declare(below, inner)}"
+        case Struct(kind=kind, name=name):
+            return f"{kind} {name or '{...}'}{inner}"
+        case Enum(name=name):
+            return f"enum {name or '{...}'}{inner}"
+        case Typedef(name=name) | Int(name=name) | Float(name=name):
+            return f"{name}{inner}"
+        case Void():
+            return f"void{inner}"
+
+
+def find_member(struct: Struct, name: str) -> tuple[int, Member] | None:
+    """A member by name, searched through anonymous members: (bits from the struct's start, the member)."""
+    for member in struct.members:
+        if member.name == name:
+            return member.offset_bits, member
+    for member in struct.members:
+        inner = strip(member.type.get()) if not member.name else None
+        if isinstance(inner, Struct):
+            found = find_member(inner, name)
+            if found is not None:
+                return member.offset_bits + found[0], found[1]
+    return None
+
+
+def member_names(struct: Struct) -> tuple[str, ...]:
+    """All names that `->` can take, through anonymous members."""
+    names: list[str] = []
+    for member in struct.members:
+        inner = strip(member.type.get()) if not member.name else None
+        if isinstance(inner, Struct):
+            names.extend(member_names(inner))
+        elif member.name:
+            names.append(member.name)
+    return tuple(names)
