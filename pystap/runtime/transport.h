@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * transport.h: output records into per-CPU relay buffers, read through procfs.
+ * stap_transport_write() may run in any context, NMI included: it never
+ * sleeps, locks or waits; interrupts are off while it copies. A record that
+ * does not fit is counted as lost and leaves no gap in the sequence. Opening
+ * and closing happen in process context at module load and unload.
+ */
+#ifndef STAP_TRANSPORT_H
+#define STAP_TRANSPORT_H
+
+enum {
+	STAP_SUBBUF_BYTES = 64 << 10,	/* the longest record, header included */
+	STAP_SUBBUF_LEAST = 6,		/* sub-buffers per CPU */
+	STAP_BUFFER_DEFAULT_MB = 16,	/* over all CPUs */
+	STAP_BUFFER_MEMORY_SHARE = 32,	/* at most 1/32 of the memory, unless asked for */
+	STAP_BUFFER_LIMIT_MB = 4095,
+};
+
+struct stap_transport_cpu {
+	u64 lost_records;
+	u64 lost_bytes;
+	u32 writing;		/* an NMI must not write into the record it interrupted */
+};
+
+static DEFINE_PER_CPU(struct stap_transport_cpu, stap_transport_cpus);
+static atomic64_t stap_transport_sequence = ATOMIC64_INIT(0);
+static struct rchan *stap_transport_channel;
+
+static unsigned int stap_buffer_mb;
+module_param_named(_buffer_mb, stap_buffer_mb, uint, 0444);
+MODULE_PARM_DESC(_buffer_mb, "output buffers over all CPUs, in MB (0: by the machine's memory)");
+
+/*
+ * Whether `length` more bytes fit. relay is never asked for more than it has:
+ * one sub-buffer stays free, since a full relay buffer makes its reader skip
+ * one, and another is kept for urgent records.
+ */
+static inline bool stap_transport_room(const struct rchan_buf *buf, size_t length, bool urgent)
+{
+	const struct rchan *chan = buf->chan;
+	size_t pending;
+
+	if (buf->offset + length <= chan->subbuf_size)
+		return true;
+	if (length > chan->subbuf_size)
+		return false;
+	pending = buf->subbufs_produced + 1 - READ_ONCE(buf->subbufs_consumed);
+	return pending + (urgent ? 1 : 2) <= chan->n_subbufs - 1;
+}
+
+/*
+ * Sends one record: its header is at the front of the caller's buffer and its
+ * `length` says how many bytes of items follow. Urgent ones (errors, warnings,
+ * commands) still fit when plain output does not any more.
+ */
+static bool stap_transport_write(struct stap_record *record, bool urgent)
+{
+	size_t size = sizeof(*record) + record->length;
+	struct stap_transport_cpu *cpu;
+	struct rchan_buf *buf;
+	unsigned long flags;
+	bool written = false;
+
+	local_irq_save(flags);
+	cpu = this_cpu_ptr(&stap_transport_cpus);
+	buf = *this_cpu_ptr(stap_transport_channel->buf);
+	if (likely(buf && !cpu->writing && stap_transport_room(buf, size, urgent))) {
+		cpu->writing = 1;
+		barrier();
+		record->magic = STAP_RECORD_MAGIC;
+		record->cpu = smp_processor_id();
+		record->sequence = atomic64_inc_return(&stap_transport_sequence);
+		__relay_write(stap_transport_channel, record, size);
+		barrier();
+		cpu->writing = 0;
+		written = true;
+	} else {
+		cpu->lost_records++;
+		cpu->lost_bytes += record->length;
+	}
+	local_irq_restore(flags);
+	return written;
+}
+
+/* relay asks for files; ours are in procfs, made by stap_transport_open(). */
+static struct dentry *stap_relay_create(const char *name, struct dentry *parent, umode_t mode,
+					struct rchan_buf *buf, int *is_global)
+{
+	return NULL;
+}
+
+static int stap_relay_remove(struct dentry *dentry)
+{
+	return 0;
+}
+
+static const struct rchan_callbacks stap_relay_callbacks = {
+	.create_buf_file = stap_relay_create,
+	.remove_buf_file = stap_relay_remove,
+};
+
+/* relay's own file operations, on the buffer that the file's CPU has. */
+static int stap_trace_open(struct inode *inode, struct file *file)
+{
+	unsigned int cpu = (unsigned long)pde_data(inode);
+	struct rchan_buf *buf = *per_cpu_ptr(stap_transport_channel->buf, cpu);
+
+	if (!buf)
+		return -ENXIO;	/* that CPU was never online */
+	kref_get(&buf->kref);
+	file->private_data = buf;
+	return nonseekable_open(inode, file);
+}
+
+static int stap_trace_release(struct inode *inode, struct file *file)
+{
+	return relay_file_operations.release(inode, file);
+}
+
+static ssize_t stap_trace_read(struct file *file, char __user *to, size_t count, loff_t *at)
+{
+	return relay_file_operations.read(file, to, count, at);
+}
+
+static __poll_t stap_trace_poll(struct file *file, poll_table *wait)
+{
+	return relay_file_operations.poll(file, wait);
+}
+
+static const struct proc_ops stap_trace_ops = {
+	.proc_open = stap_trace_open,
+	.proc_release = stap_trace_release,
+	.proc_read = stap_trace_read,
+	.proc_poll = stap_trace_poll,
+	.proc_lseek = noop_llseek,
+};
+
+/* Sub-buffers per CPU: what was asked for, else 16 MB over all CPUs or what a small machine can spare. */
+static size_t stap_transport_subbufs(void)
+{
+	u64 total = (u64)STAP_BUFFER_DEFAULT_MB << 20;
+	u64 spare = ((u64)totalram_pages() << PAGE_SHIFT) / STAP_BUFFER_MEMORY_SHARE;
+
+	if (stap_buffer_mb)
+		total = (u64)min_t(unsigned int, stap_buffer_mb, STAP_BUFFER_LIMIT_MB) << 20;
+	else if (total > spare)
+		total = spare;
+	return max_t(u64, STAP_SUBBUF_LEAST, div_u64(total, num_online_cpus() * STAP_SUBBUF_BYTES));
+}
+
+static int stap_transport_open(struct proc_dir_entry *directory)
+{
+	unsigned int cpu;
+	char name[16];
+
+	stap_transport_channel = relay_open(NULL, NULL, STAP_SUBBUF_BYTES, stap_transport_subbufs(),
+					    &stap_relay_callbacks, NULL);
+	if (!stap_transport_channel)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		snprintf(name, sizeof(name), "trace%u", cpu);
+		if (!proc_create_data(name, 0400, directory, &stap_trace_ops, (void *)(unsigned long)cpu))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The files are gone already: the session removes their directory first. */
+static void stap_transport_close(void)
+{
+	if (stap_transport_channel)
+		relay_close(stap_transport_channel);
+	stap_transport_channel = NULL;
+}
+
+static void stap_transport_report(struct stap_status *status)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct stap_transport_cpu *lost = per_cpu_ptr(&stap_transport_cpus, cpu);
+
+		status->lost_records += READ_ONCE(lost->lost_records);
+		status->lost_bytes += READ_ONCE(lost->lost_bytes);
+	}
+	status->buffer_bytes = stap_transport_channel->alloc_size;
+	status->cpus = nr_cpu_ids;
+}
+
+#endif
