@@ -1,0 +1,99 @@
+"""What a kernel's headers and exports offer, as STAP_HAVE_* macros for runtime/compat.h.
+
+Asked once per build tree by looking into headers, never by the kernel's version: distributions backport.
+A row is (macro, how to know); keep the table short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class InHeader:
+    """True where a header's text matches a regular expression (comments count: choose patterns that no comment has)."""
+
+    header: str
+    pattern: str
+
+    def holds(self, tree: _Tree) -> bool:
+        return re.search(self.pattern, tree.header(self.header), re.MULTILINE) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """True where Module.symvers lists the symbol."""
+
+    symbol: str
+
+    def holds(self, tree: _Tree) -> bool:
+        return f"\t{self.symbol}\t" in tree.symvers
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    roots: tuple[Path, ...]
+    symvers: str
+
+    def header(self, name: str) -> str:
+        for root in self.roots:
+            try:
+                return (root / name).read_text(errors="replace")
+            except OSError:
+                continue
+        return ""
+
+
+TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
+    # hrtimer_setup replaces hrtimer_init (v6.13, 908a1d775422)
+    ("STAP_HAVE_HRTIMER_SETUP", InHeader("include/linux/hrtimer.h", r"\bhrtimer_setup\(struct")),
+    # uprobe_register returns the uprobe and takes an inode and a consumer (v6.12, 3c83a9ad0295, 04b01625da13)
+    ("STAP_HAVE_UPROBE_REGISTER_RETURNS_UPROBE", InHeader("include/linux/uprobes.h", r"struct uprobe \*uprobe_register\(")),
+    ("STAP_HAVE_UPROBE_UNREGISTER_NOSYNC", Exported("uprobe_unregister_nosync")),
+    # the uretprobe and uprobe handlers got a cookie argument (v6.13, da09a9e0c3ea)
+    (
+        "STAP_HAVE_UPROBE_COOKIE",
+        InHeader("include/linux/uprobes.h", r"\(\*handler\)\(struct uprobe_consumer \*self, struct pt_regs \*regs, __u64"),
+    ),
+    # kretprobes on rethook (v5.18, 73f9b911faa7 and v6.1 for x86)
+    ("STAP_HAVE_GET_KRETPROBE", InHeader("include/linux/kprobes.h", r"\bget_kretprobe\(struct kretprobe_instance")),
+    # tick of timer_delete_sync (v6.2, 9b13df3fb64e) replacing del_timer_sync
+    ("STAP_HAVE_TIMER_DELETE_SYNC", InHeader("include/linux/timer.h", r"\btimer_delete_sync\(")),
+    ("STAP_HAVE_RELAY_CONST_CALLBACKS", InHeader("include/linux/relay.h", r"const struct rchan_callbacks \*cb")),
+    ("STAP_HAVE_FTRACE_REGS", InHeader("include/linux/ftrace.h", r"struct ftrace_regs \*")),
+    ("STAP_HAVE_FPROBE_IPS", Exported("register_fprobe_ips")),
+    ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
+)  # fmt: skip
+
+
+def identity() -> str:
+    """Changes whenever the table does: part of a recipe's cache key."""
+    return hashlib.sha256(repr(TABLE).encode()).hexdigest()[:16]
+
+
+def header(tree: Path) -> str:
+    """The text of capabilities.h for a build tree."""
+    try:
+        symvers = (tree / "Module.symvers").read_text()
+    except OSError:
+        symvers = ""
+    known = _Tree(_header_roots(tree), symvers)
+    lines = ["/* What this kernel offers; see pystap/build/capabilities.py. */"]
+    lines += [f"#define {macro} {int(how.holds(known))}" for macro, how in TABLE]
+    return "\n".join(lines) + "\n"
+
+
+def _header_roots(tree: Path) -> tuple[Path, ...]:
+    """Where headers lie: the build tree and the source tree that its Makefile includes (Debian's -common package)."""
+    roots = [tree]
+    try:
+        for name in re.findall(r"^include (\S+)/Makefile", (tree / "Makefile").read_text(), re.MULTILINE):
+            roots.append(Path(name))
+    except OSError:
+        pass
+    if (tree / "source").exists():
+        roots.append(tree / "source")
+    return tuple(roots)
