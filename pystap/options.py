@@ -56,7 +56,13 @@ class Options:
     use_cache: bool = True
     poison_cache: bool = False
     modinfo: tuple[str, ...] = ()
+    runtime: str = "kernel"
     extra: dict[str, str] = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def dump_only(self) -> bool:
+        """Whether a --dump-* listing that needs no script is wanted."""
+        return self.dump in {"probe-types", "probe-aliases", "functions"}
 
     def defined(self, name: str) -> str | None:
         """The value of the last -D NAME[=VALUE], "1" where none was given; None: not defined."""
