@@ -30,7 +30,7 @@ def runner_sources() -> Path:
 
 def tapsets() -> Path:
     """The tapset library: inside the package when installed from a wheel, beside it in a source tree."""
-    installed = PACKAGE / "tapsets"
+    installed = PACKAGE / "share" / "tapsets"
     return installed if installed.is_dir() else PACKAGE.parent / "tapsets"
 
 

@@ -1,0 +1,106 @@
+"""The kernels that pystap can boot or build for: installed ones, and those unpacked into the cache by pystap-prep.
+
+Turns a release, or the prefix of one, into the paths of its image, its modules and its build tree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pystap import paths
+from pystap.diagnostics import StapError
+
+DEFAULT_SERIES = "6.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel's files; what is not there is None."""
+
+    release: str
+    vmlinuz: Path | None
+    modules_dir: Path | None  # .../lib/modules/RELEASE
+    build_tree: Path | None
+    debuginfo: Path | None = None
+
+    def module(self, name: str) -> Path | None:
+        """The file of one of this kernel's modules."""
+        if self.modules_dir is None:
+            return None
+        wanted = name.replace("-", "_")
+        for path in self.modules_dir.rglob("*.ko"):
+            if path.stem.replace("-", "_") == wanted:
+                return path
+        return None
+
+
+def store() -> Path:
+    """The directory that pystap-prep unpacks kernels into, one per release."""
+    return paths.cache("kernels")
+
+
+def find(release: str = "") -> Kernel:
+    """The kernel of that release; of the newest one that starts so; by default of the newest 6.1."""
+    known = releases()
+    wanted = release or DEFAULT_SERIES
+    matching = [r for r in known if _matches(r, wanted)]
+    if not release and not matching:
+        matching = known
+    if not matching:
+        have = f" (there are: {', '.join(known)})" if known else ""
+        raise StapError(f"no kernel {wanted} to boot{have}; fetch it with: pystap-prep {wanted}")
+    return _describe(max(matching, key=lambda r: (_bootable(r), version_key(r))))
+
+
+def releases() -> list[str]:
+    """Every release of which an image or a build tree is there, oldest first."""
+    found = {p.name.removeprefix("vmlinuz-") for p in Path("/boot").glob("vmlinuz-*")}
+    found |= {p.parent.name for p in Path("/lib/modules").glob("*/build")}
+    found |= {p.name for p in store().iterdir() if p.is_dir() and not p.name.startswith(".")}
+    return sorted(found, key=version_key)
+
+
+def version_key(release: str) -> tuple[tuple[int, str], ...]:
+    """Orders releases as a person would: 6.1.0-9 before 6.1.0-56."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+-]|(?<=\d)(?=\D)", release))
+
+
+def _matches(release: str, wanted: str) -> bool:
+    return release == wanted or release.startswith((wanted + ".", wanted + "-", wanted + "+"))
+
+
+def _bootable(release: str) -> bool:
+    return _describe(release).vmlinuz is not None
+
+
+def _describe(release: str) -> Kernel:
+    own = store() / release
+    return Kernel(
+        release=release,
+        vmlinuz=_first(own / "boot" / f"vmlinuz-{release}", Path(f"/boot/vmlinuz-{release}")),
+        modules_dir=_first(own / "lib/modules" / release / "kernel", Path(f"/lib/modules/{release}/kernel"), parent=True),
+        build_tree=_build_tree(own, release),
+        debuginfo=_first(
+            own / "usr/lib/debug/boot" / f"vmlinux-{release}",
+            Path(f"/usr/lib/debug/boot/vmlinux-{release}"),
+            Path(f"/usr/lib/debug/lib/modules/{release}/vmlinux"),
+        ),
+    )
+
+
+def _build_tree(own: Path, release: str) -> Path | None:
+    """Headers installed with the system come first: their own absolute paths hold there."""
+    system = Path(f"/lib/modules/{release}/build")
+    if (system / "Makefile").is_file():
+        return system
+    return _first(own / "usr/src" / f"linux-headers-{release}")
+
+
+def _first(*candidates: Path, parent: bool = False) -> Path | None:
+    for path in candidates:
+        if os.path.exists(path):
+            return path.parent if parent else path
+    return None

@@ -1,0 +1,404 @@
+"""A disposable QEMU guest: a kernel of the store -> a machine that runs pystap-run (or any command) and is thrown away.
+
+The same class serves `pystap --vm` and the tests. Nothing but the guest's own streams travels on its ports, so what a
+probe on the guest's file or terminal functions sees is not pystap's plumbing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from pystap import paths
+from pystap.diagnostics import StapError
+from pystap.run import binaries
+from pystap.run.initramfs import Initramfs
+from pystap.run.kernels import Kernel
+
+BOOT_SECONDS = 60.0
+SILENCE_SECONDS = 60.0  # without an answer to a heartbeat: software emulation may stall for long, a dead guest for ever
+HEARTBEAT_SECONDS = 2.0
+MEMORY_MB = 512
+CONSOLE_LINES = 40
+CHUNK = 1 << 16
+
+# In the order in which they need each other; which of them are built in is found by their absence.
+PORT_MODULES = (
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "virtio_console",
+)
+PORTS = ("control", "out", "err", "in")
+COMMAND_LINE = (
+    "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
+    "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
+)
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
+
+
+class LostGuest(StapError):
+    """The guest died or fell silent; `console` holds what it said last."""
+
+    def __init__(self, reason: str, console: str) -> None:
+        self.console = console
+        lines = "\n".join(f"  {line}" for line in console.splitlines()[-CONSOLE_LINES:])
+        super().__init__(f"{reason}; the last lines of its console:\n{lines}" if lines else reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program in the guest ended."""
+
+    stdout: bytes
+    stderr: bytes
+    status: int
+
+
+Sink = Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Passes a port's bytes on to a sink, up to the end mark."""
+
+    sink: Sink
+    mark: bytes
+    held: bytes = b""
+    ended: bool = False
+
+    def feed(self, data: bytes) -> None:
+        self.held += data
+        end = self.held.find(self.mark)
+        if end >= 0:
+            self._pass(self.held[:end])
+            self.held = b""
+            self.ended = True
+            return
+        keep = _partial(self.held, self.mark)
+        self._pass(self.held[: len(self.held) - keep])
+        self.held = self.held[len(self.held) - keep :]
+
+    def _pass(self, data: bytes) -> None:
+        if data:
+            self.sink(data)
+
+
+def _partial(data: bytes, mark: bytes) -> int:
+    """How many bytes at the end of `data` might be the beginning of `mark`."""
+    for length in range(min(len(mark) - 1, len(data)), 0, -1):
+        if data.endswith(mark[:length]):
+            return length
+    return 0
+
+
+@dataclass(slots=True)
+class Guest:
+    """A running guest, as a context manager; `run` and `sh` may be called any number of times."""
+
+    kernel: Kernel
+    modules: tuple[str, ...] = ()  # kernel modules to load at boot, with what they depend on
+    files: Mapping[str, Path] = field(default_factory=dict)  # path in the guest -> file of this machine
+    memory: int = MEMORY_MB
+    cpus: int = 1
+    accel: str = "tcg"
+    boot_seconds: float = BOOT_SECONDS
+    _work: str = ""
+    _qemu: subprocess.Popen[bytes] | None = None
+    _ports: dict[str, socket.socket] = field(default_factory=dict)
+    _replies: bytes = b""
+    _runs: int = 0
+
+    def __enter__(self) -> Guest:
+        self._work = tempfile.mkdtemp(prefix="pystap-vm-")
+        try:
+            self._boot()
+            self._await(b"ready", self.boot_seconds)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the guest at once and removes what it left on this machine."""
+        if self._qemu is not None:
+            self._qemu.kill()
+            self._qemu.wait()
+            self._qemu = None
+        for port in self._ports.values():
+            port.close()
+        self._ports.clear()
+        if self._work:
+            shutil.rmtree(self._work, ignore_errors=True)
+            self._work = ""
+
+    @property
+    def console(self) -> str:
+        """Everything that the guest's kernel has said on its console."""
+        try:
+            return Path(self._work, "console").read_text(errors="replace").replace("\r", "")
+        except OSError:
+            return ""
+
+    def put(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Writes a file in the guest."""
+        self._send(f"put {mode:o} {len(content)} {path}\n".encode() + content)
+        reply = self._await(b"done ", SILENCE_SECONDS)
+        if reply != b"done 0":
+            raise StapError(f"cannot write {path} in the guest: {os.strerror(int(reply.split()[1]))}")
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+        directory: str = "/",
+        environment: Mapping[str, str] = ENVIRONMENT,
+        timeout: float | None = None,
+    ) -> Finished:
+        """Runs a program to its end; without sinks its output is collected."""
+        collected: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        mark = b"\1" + secrets.token_hex(12).encode() + b"\n"
+        streams = {
+            "out": _Stream(stdout or collected[0].extend, mark),
+            "err": _Stream(stderr or collected[1].extend, mark),
+        }
+        self._runs += 1
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        strings = [mark.decode("latin-1"), directory, str(len(variables)), *variables, *argv]
+        body = b"".join(os.fsencode(s) + b"\0" for s in strings)
+        self._send(f"run {self._runs} {len(body)}\n".encode() + body)
+        status = self._serve(streams, timeout)
+        return Finished(bytes(collected[0]), bytes(collected[1]), status)
+
+    def sh(self, command: str, timeout: float | None = None) -> Finished:
+        """Runs a shell command."""
+        return self.run(["/bin/sh", "-c", command], timeout=timeout)
+
+    def kill(self, number: int) -> None:
+        """Sends a signal to the program that runs."""
+        self._send(f"kill {number}\n".encode())
+
+    # -- the host's side of the ports --
+
+    def _serve(self, streams: dict[str, _Stream], timeout: float | None) -> int:
+        """Relays until the program has ended and both of its streams have."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        heard = asked = time.monotonic()
+        status: int | None = None
+        with selectors.DefaultSelector() as selector:
+            for name in ("control", *streams):
+                selector.register(self._ports[name], selectors.EVENT_READ, name)
+            while status is None or not all(s.ended for s in streams.values()):
+                now = time.monotonic()
+                if deadline is not None and now > deadline:
+                    raise LostGuest(f"the guest did not finish within {timeout:g} s", self.console)
+                if now - heard > SILENCE_SECONDS:
+                    raise LostGuest(f"the guest has not answered for {SILENCE_SECONDS:g} s", self.console)
+                if now - asked > HEARTBEAT_SECONDS:
+                    self._send(b"ping\n")
+                    asked = now
+                for key, _ in selector.select(min(HEARTBEAT_SECONDS, 0.5 if deadline is not None else 2.0)):
+                    heard = time.monotonic()
+                    data = self._receive(key.data)
+                    if key.data == "control":
+                        status = self._exit_status(data, status)
+                    else:
+                        streams[key.data].feed(data)
+        return status
+
+    def _exit_status(self, data: bytes, status: int | None) -> int | None:
+        self._replies += data
+        while b"\n" in self._replies:
+            line, self._replies = self._replies.split(b"\n", 1)
+            words = line.split()
+            if words[:1] == [b"exit"] and int(words[1]) == self._runs:
+                status = int(words[2])
+        return status
+
+    def _await(self, prefix: bytes, seconds: float) -> bytes:
+        """The next reply that begins so; pongs before it are dropped."""
+        deadline = time.monotonic() + seconds
+        while True:
+            while b"\n" in self._replies:
+                line, self._replies = self._replies.split(b"\n", 1)
+                if line.startswith(prefix):
+                    return line
+            self._ports["control"].settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                self._replies += self._receive("control")
+            except TimeoutError:
+                raise LostGuest(f"the guest did not come up within {seconds:g} s", self.console) from None
+            finally:
+                if self._ports:
+                    self._ports["control"].settimeout(None)
+
+    def _receive(self, name: str) -> bytes:
+        try:
+            data = self._ports[name].recv(CHUNK)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._lost()
+        return data
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._ports["control"].sendall(data)
+        except OSError:
+            self._lost()
+
+    def _lost(self) -> None:
+        assert self._qemu is not None
+        try:
+            status = self._qemu.wait(5)
+        except subprocess.TimeoutExpired:
+            status = None
+        said = Path(self._work, "qemu").read_text(errors="replace").strip()
+        reason = "the guest's kernel stopped" if status == 0 else f"qemu ended with status {status}"
+        raise LostGuest(f"{reason}: {said}" if said else reason, self.console)
+
+    # -- booting --
+
+    def _boot(self) -> None:
+        if self.kernel.vmlinuz is None:
+            release = self.kernel.release
+            raise StapError(f"no image of kernel {release} to boot; fetch it with: pystap-prep {release}")
+        qemu = shutil.which("qemu-system-x86_64")
+        if qemu is None:
+            raise StapError("--vm needs qemu-system-x86_64; install it: apt-get install qemu-system-x86")
+        initrd = Path(self._work, "initrd")
+        initrd.write_bytes(self._archive().bytes())
+        ends = {name: socket.socketpair() for name in PORTS}
+        self._ports = {name: pair[0] for name, pair in ends.items()}
+        theirs = {name: pair[1] for name, pair in ends.items()}
+        command = [qemu, *self._machine(initrd), *_port_options(theirs)]
+        with open(Path(self._work, "qemu"), "wb") as said:
+            self._qemu = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                pass_fds=[s.fileno() for s in theirs.values()],
+                preexec_fn=_die_with_parent,
+            )
+        for end in theirs.values():
+            end.close()
+
+    def _machine(self, initrd: Path) -> list[str]:
+        return [
+            *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+            *("-machine", "pc,usb=off,hpet=off", "-accel", self.accel, "-cpu", "max" if self.accel == "tcg" else "host"),
+            *("-m", str(self.memory), "-smp", str(self.cpus)),
+            *("-kernel", str(self.kernel.vmlinuz), "-initrd", str(initrd), "-append", COMMAND_LINE),
+            *("-serial", f"file:{self._work}/console"),
+        ]
+
+    def _archive(self) -> Initramfs:
+        archive = Initramfs()
+        archive.file("/init", binaries.guest(), 0o755)
+        _add_busybox(archive)
+        for name in ("/proc", "/sys", "/dev", "/root"):
+            archive.directory(name)
+        archive.directory("/tmp", 0o1777)
+        archive.device("/dev/console", 0o600)
+        archive.text("/etc/hostname", "vm\n")
+        archive.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+        archive.text("/etc/group", "root:x:0:\n")
+        archive.text("/etc/hosts", "127.0.0.1 localhost vm\n")
+        self._add_modules(archive)
+        for path, source in self.files.items():
+            archive.file(path, source)
+        return archive
+
+    def _add_modules(self, archive: Initramfs) -> None:
+        needed = module_files(self.kernel, PORT_MODULES, strict=False)
+        needed += [f for f in module_files(self.kernel, self.modules) if f not in needed]
+        for source in needed:
+            archive.file(str(_in_guest(source, self.kernel)), source)
+        archive.text("/etc/modules", "".join(f"{_in_guest(source, self.kernel)}\n" for source in needed))
+
+
+def module_files(kernel: Kernel, names: Iterable[str], strict: bool = True) -> list[Path]:
+    """The files of these modules of a kernel and of what they depend on, in the order to load them."""
+    found: list[Path] = []
+
+    def add(name: str) -> None:
+        path = kernel.module(name)
+        if path is None:
+            if strict:
+                raise StapError(f"kernel {kernel.release} has no module {name}, or it is built in")
+            return
+        for needed in _depends(path):
+            add(needed)
+        if path not in found:
+            found.append(path)
+
+    for name in names:
+        add(name)
+    return found
+
+
+def _depends(module: Path) -> list[str]:
+    """What a module's own .modinfo says that it needs (packages carry no modules.dep)."""
+    data = module.read_bytes()
+    at = data.find(b"\0depends=")
+    if at < 0:
+        return []
+    start = at + len(b"\0depends=")
+    return [name.decode() for name in data[start : data.index(b"\0", start)].split(b",") if name]
+
+
+def _in_guest(source: Path, kernel: Kernel) -> Path:
+    assert kernel.modules_dir is not None
+    return Path("/lib/modules") / kernel.release / source.relative_to(kernel.modules_dir)
+
+
+def _add_busybox(archive: Initramfs) -> None:
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise StapError("--vm needs a static busybox; install it: apt-get install busybox-static")
+    archive.file("/bin/busybox", Path(busybox), 0o755)
+    for applet in _applets(busybox):
+        if applet not in archive and applet != "bin/busybox":
+            archive.link(applet, "/bin/busybox")
+
+
+def _applets(busybox: str) -> list[str]:
+    remembered = paths.cache("vm") / "busybox-applets"
+    if not remembered.exists() or remembered.stat().st_mtime < os.stat(busybox).st_mtime:
+        done = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True)
+        remembered.write_text(done.stdout)
+    return remembered.read_text().split()
+
+
+def _port_options(ports: Mapping[str, socket.socket]) -> list[str]:
+    options = ["-device", f"virtio-serial-pci,max_ports={len(ports) + 1}"]
+    for number, (name, port) in enumerate(ports.items(), start=1):
+        options += ["-chardev", f"socket,id={name},fd={port.fileno()}"]
+        options += ["-device", f"virtserialport,chardev={name},nr={number},name=pystap.{name}"]
+    return options
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec of qemu: it must not outlive pystap, and gets no signal from the terminal."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
