@@ -1,0 +1,29 @@
+# make demo: trace a real kernel in a guest.  make test: everything CI checks.  Both set up what they need.
+
+PYSTAP = .venv/bin/pystap
+PYTEST = .venv/bin/python -m pytest
+
+.PHONY: demo test check unit bench torture setup clean
+
+demo:
+	@scripts/setup demo
+	@scripts/demo
+
+test:
+	@scripts/setup test
+	@$(MAKE) --no-print-directory check
+	$(PYTEST)
+
+check:
+	.venv/bin/ruff check pystap tests
+	.venv/bin/mypy
+
+unit:
+	$(PYTEST) -m "not vm"
+
+bench:
+	@scripts/setup test
+	.venv/bin/python benchmarks/run.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
