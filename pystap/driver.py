@@ -1,0 +1,427 @@
+"""Runs the five passes in order, says how long each took, and stops where it was told to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pystap import paths
+from pystap.cli import USAGE, UsageError, version_text
+from pystap.diagnostics import Diagnostics, StapError
+from pystap.options import Options
+from pystap.source import SourceFile
+
+if TYPE_CHECKING:
+    from pystap.build import BuiltModule
+    from pystap.codegen import ModuleSource
+    from pystap.elaborate.program import Program
+    from pystap.library import Library
+    from pystap.syntax import ast
+    from pystap.target import Target
+
+_PASS_FAILED = ("parse", "analysis", "translation", "compilation", "run")
+
+
+class PassFailed(StapError):
+    """A pass ended in errors that were already reported."""
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.number = number
+
+
+def run(options: Options) -> int:
+    """Does what the options ask; returns the exit status."""
+    for name, text in options.extra.items():
+        if name in _ERRANDS:
+            return _ERRANDS[name](options, text)
+    if options.dump_only or options.list_points is not None:
+        from pystap import listing
+
+        return listing.run(options)
+    try:
+        return _Session(options).run()
+    except PassFailed as failure:
+        if str(failure):
+            print(f"ERROR: {failure}", file=sys.stderr)
+        what = _PASS_FAILED[failure.number - 1]
+        print(f"Pass {failure.number}: {what} failed.  [man error::pass{failure.number}]", file=sys.stderr)
+        return 1
+
+
+@dataclass(slots=True)
+class _Session:
+    """One script on its way through the passes."""
+
+    options: Options
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    _shown: int = 0
+
+    def run(self) -> int:
+        options = self.options
+        self.diagnostics.suppress_warnings = options.suppress_warnings
+        self.diagnostics.warnings_are_errors = options.warnings_are_errors
+        scripts = read_scripts(options)
+        target = self._target()
+        key = _script_key(options, scripts, target)
+        module = self._cached(key) if options.last_pass >= 4 else None
+        if module is None:
+            module = self._compile(scripts, target, key)
+        if module is None or options.last_pass < 5:
+            return 0
+        return self._run_module(module, target)
+
+    # --- passes 1 to 4
+
+    def _compile(self, scripts: list[SourceFile], target: Target, key: str) -> Path | None:
+        """Passes 1 to 4, or as many as were asked for; the module's path after pass 4."""
+        options = self.options
+        with self._pass(1) as said:
+            files, library = self._parse(scripts, target)
+            said.append(f"parsed user script and {library.count} library scripts")
+        if options.last_pass == 1 or options.dump == "ast":
+            return self._print_trees(files)
+        with self._pass(2) as said:
+            program = self._elaborate(files, library, target)
+            said.append(f"analyzed script: {_counts(program)}")
+        if options.last_pass == 2 or options.dump == "program":
+            from pystap.elaborate.dump import dump
+
+            return _print(dump(program))
+        with self._pass(3) as said:
+            source = self._translate(program, target)
+            said.append("translated to C")
+        if options.last_pass == 3:
+            return _print(source.files["module.c"])
+        with self._pass(4) as said:
+            built = self._build(source, target)
+            said.append(f'compiled C into "{built.path.name}"')
+        self._remember(key, built.path)
+        return self._deliver(built.path)
+
+    def _target(self) -> Target:
+        from pystap.target import Target
+
+        release = self.options.release
+        if self.options.vm is not None and release is None:
+            release = vm_release(self.options.vm)
+        return Target.of(release)
+
+    def _parse(self, scripts: list[SourceFile], target: Target) -> tuple[list[ast.File], Library]:
+        from pystap.library import open_library
+        from pystap.syntax.parser import parse_script
+
+        library = open_library(self.options, target, self.diagnostics)
+        files = [parse_script(s, library.context, library, self.diagnostics) for s in scripts]
+        self.diagnostics.stop_on_errors()
+        return files, library
+
+    def _elaborate(self, files: list[ast.File], library: Library, target: Target) -> Program:
+        from pystap.elaborate import elaborate
+
+        return elaborate(files, library, target, self.options, self.diagnostics)
+
+    def _translate(self, program: Program, target: Target) -> ModuleSource:
+        from pystap.codegen import translate
+        from pystap.lower import lower
+
+        module = lower(program, self.options, self.diagnostics)
+        self.diagnostics.stop_on_errors()
+        if self.options.dump == "ir":
+            from pystap.ir.text import text
+
+            print(text(module))
+        return translate(module, self.options, target)
+
+    def _build(self, source: ModuleSource, target: Target) -> BuiltModule:
+        from pystap.build import build
+
+        options = self.options
+        keep = Path(tempfile.mkdtemp(prefix="stap")) if options.keep else None
+        if keep is not None:
+            print(f'Keeping temporary directory "{keep}"', file=sys.stderr)
+        return build(
+            source,
+            target.build_tree,
+            cache=paths.cache(),
+            runtime=options.runtime_dir or paths.runtime(),
+            use_cache=options.use_cache and not options.poison_cache and not options.keep,
+            variables=options.kbuild_vars,
+            keep=keep,
+            verbose=options.verbose[3],
+        )
+
+    @contextmanager
+    def _pass(self, number: int) -> Iterator[list[str]]:
+        """Times a pass, prints its -v line, and turns its errors into PassFailed."""
+        said: list[str] = []
+        timer = _Timer()
+        try:
+            yield said
+            self.diagnostics.stop_on_errors()
+        except StapError as error:
+            self._show_messages(number)
+            raise PassFailed(number, str(error)) from None
+        self._show_messages(number)
+        if self.options.verbose[number - 1]:
+            print(f"Pass {number}: {' '.join(said)} using {_memory()} in {timer}.", file=sys.stderr)
+
+    def _show_messages(self, number: int) -> None:
+        from pystap.diagnostics import render
+
+        color = use_color(self.options)
+        for diagnostic in self.diagnostics.items[self._shown :]:
+            print(render(diagnostic, color), file=sys.stderr)
+        self._shown = len(self.diagnostics.items)
+        errors = sum(1 for d in self.diagnostics.items if d.severity.value == "parse error")
+        if number == 1 and errors:
+            print(f"{errors} parse error{'s' if errors > 1 else ''}.", file=sys.stderr)
+
+    def _print_trees(self, files: list[ast.File]) -> None:
+        from pystap.syntax.unparse import unparse
+
+        print("# parse tree dump")
+        for file in files:
+            print(unparse(file))
+
+    # --- results that are kept
+
+    def _cached(self, key: str) -> Path | None:
+        """The module of a script that was compiled before, with nothing imported that compiling needs."""
+        options = self.options
+        if not options.use_cache or options.poison_cache or options.keep or options.dump or options.warnings_are_errors:
+            return None
+        try:
+            entry = json.loads((paths.cache("scripts", key[:2]) / f"{key}.json").read_text())
+        except (OSError, ValueError):
+            return None
+        module = Path(entry["module"])
+        if not module.exists():
+            return None
+        if entry["messages"] and not options.suppress_warnings:
+            print(entry["messages"], file=sys.stderr)
+        for number in (3, 4):
+            if options.verbose[number - 1]:
+                print(f"Pass {number}: using cached {module}", file=sys.stderr)
+        return self._deliver(module)
+
+    def _remember(self, key: str, module: Path) -> None:
+        if not self.options.use_cache or self.options.keep:
+            return
+        from pystap.diagnostics import render
+
+        messages = "\n".join(render(d, False) for d in self.diagnostics.items)
+        folder = paths.cache("scripts", key[:2])
+        fresh = folder / f"{key}.{os.getpid()}"
+        fresh.write_text(json.dumps({"module": str(module), "messages": messages}))
+        fresh.replace(folder / f"{key}.json")
+
+    def _deliver(self, module: Path) -> Path:
+        """With -m NAME the module is kept here under that name; after pass 4 its path is printed."""
+        options = self.options
+        if options.module_name:
+            copy = Path(f"{options.module_name}.ko")
+            shutil.copy(module, copy)
+            if options.last_pass == 4:
+                print(copy)
+            return copy.resolve()
+        if options.last_pass == 4:
+            print(module)
+        return module
+
+    # --- pass 5
+
+    def _run_module(self, module: Path, target: Target) -> int:
+        from pystap.run import run as run_module
+        from pystap.run.options import RunOptions
+
+        options = self.options
+        verbose = options.verbose[4]
+        timer = _Timer()
+        if verbose:
+            print("Pass 5: starting run.", file=sys.stderr)
+        sys.stdout.flush()
+        status = run_module(
+            module,
+            RunOptions(
+                command=options.command,
+                target_pid=options.pid,
+                output=options.output,
+                timeout=options.timeout,
+                params=options.globals,
+                vm=target.release if options.vm is not None else None,
+                verbose=verbose,
+                buffer_mb=options.buffer_mb,
+                bulk=options.bulk,
+            ),
+        )
+        if verbose:
+            print(f"Pass 5: run completed in {timer}.", file=sys.stderr)
+        if status != 0:
+            raise PassFailed(5)
+        return 0
+
+
+# --- scripts ---------------------------------------------------------------------------------------------
+
+
+def read_scripts(options: Options) -> list[SourceFile]:
+    """The user's script and the -E texts; raises StapError where a file cannot be read."""
+    scripts: list[SourceFile] = []
+    if options.expression is not None:
+        scripts.append(SourceFile("<input>", options.expression))
+    elif options.script == "-":
+        scripts.append(SourceFile("<input>", sys.stdin.buffer.read().decode("utf-8", "surrogateescape")))
+    elif options.script is not None:
+        scripts.append(SourceFile(options.script, _read(options.script)))
+    for number, text in enumerate(options.additional, 1):
+        scripts.append(SourceFile(f"<input{number}>", text))
+    if scripts and not scripts[0].text.strip():
+        raise PassFailed(1, f"Input file '{scripts[0].name}' is empty.")
+    return scripts
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        raise PassFailed(1, f"Input file '{name}' is missing.") from None
+    except OSError as error:
+        raise PassFailed(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
+
+
+def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> str:
+    """What decides a script's module: its text, the options that matter, the kernel, the library, and pystap itself."""
+    neutral = replace(
+        options, script=None, expression=None, verbose=(0,) * 5, output=None, command=None, pid=None, timeout=None,
+        globals=(), vm=None, color="", last_pass=5, module_name=None, suppress_warnings=False, buffer_mb=None, extra={},
+    )  # fmt: skip
+    digest = hashlib.sha256(repr(neutral).encode("utf-8", "surrogateescape"))
+    for script in scripts:
+        digest.update(f"{script.name}\0{script.text}\0".encode("utf-8", "surrogateescape"))
+    digest.update(f"{target.release}\0{target.build_tree}\0{target.build_id}".encode())
+    for folder in (paths.PACKAGE, paths.tapsets(), *options.tapset_dirs):
+        digest.update(_folder_identity(folder).encode())
+    return digest.hexdigest()[:40]
+
+
+def _folder_identity(folder: Path) -> str:
+    """A folder's files by path, size and time."""
+    parts: list[str] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f != "__pycache__")
+        for name in sorted(names):
+            stat = os.stat(os.path.join(root, name))
+            parts.append(f"{root}/{name}:{stat.st_size}:{stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def vm_release(wanted: str) -> str:
+    """The release of the guest kernel that --vm[=RELEASE] means."""
+    from pystap.run import kernels
+
+    return kernels.find(wanted).release
+
+
+def use_color(options: Options) -> bool:
+    """Whether messages are coloured."""
+    if options.color == "auto":
+        return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and "NO_COLOR" not in os.environ
+    return options.color == "always"
+
+
+# --- figures of -v ---------------------------------------------------------------------------------------
+
+
+class _Timer:
+    """Time since its making, as stap prints it: usr/sys/real ms, children included."""
+
+    def __init__(self) -> None:
+        self._start = (*self._cpu(), time.monotonic())
+
+    def __str__(self) -> str:
+        now = (*self._cpu(), time.monotonic())
+        user, system, real = (round(1000 * (b - a)) for a, b in zip(self._start, now, strict=True))
+        return f"{user}usr/{system}sys/{real}real ms"
+
+    @staticmethod
+    def _cpu() -> tuple[float, float]:
+        own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        return own.ru_utime + children.ru_utime, own.ru_stime + children.ru_stime
+
+
+def _memory() -> str:
+    """Virtual, resident, shared and data sizes of this process (proc(5), statm)."""
+    try:
+        pages = [int(n) * 4 for n in Path("/proc/self/statm").read_text().split()]
+    except OSError:
+        return "0virt/0res/0shr/0data kb"
+    return f"{pages[0]}virt/{pages[1]}res/{pages[2]}shr/{pages[5]}data kb"
+
+
+def _counts(program: Program) -> str:
+    functions = sum(len(overloads) for overloads in program.functions.values())
+    counts = (
+        (len(program.probes), "probe"),
+        (functions, "function"),
+        (len(program.embedded), "embed"),
+        (len(program.globals), "global"),
+    )
+    return ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts)
+
+
+def _print(text: str) -> None:
+    print(text.rstrip("\n"))
+
+
+# --- errands that need no script --------------------------------------------------------------------------
+
+
+def _help(options: Options, text: str) -> int:
+    print(USAGE, end="")
+    return 0
+
+
+def _version(options: Options, text: str) -> int:
+    print(version_text())
+    return 0
+
+
+def _clean_cache(options: Options, text: str) -> int:
+    from pystap.run import clean
+
+    clean.clean_cache()
+    return 0
+
+
+def _prep(options: Options, text: str) -> int:
+    from pystap.run import prep
+
+    return prep.main([text] if text else [])
+
+
+def _later(what: str) -> int:
+    raise UsageError(f"pystap does not have {what} yet.")
+
+
+_ERRANDS = {
+    "help": _help,
+    "version": _version,
+    "clean-cache": _clean_cache,
+    "prep": _prep,
+    "doctor": lambda options, text: _later("--doctor"),
+    "resolve": lambda options, text: _later("--resolve"),
+    "explain": lambda options, text: _later("--explain"),
+    "attach": lambda options, text: _later("-A"),
+}
