@@ -69,15 +69,17 @@ Fetch a kernel for --vm, or headers: pystap-prep [RELEASE]
 TAIL = "Try '--help' for more information."
 
 _SHORT = "hVvtp:I:e:E:o:R:r:a:m:kgPc:x:D:bs:uqwWl:L:d:FA:S:B:G:T:i"
-_LONG = (
-    "help version vp= disable-cache poison-cache clean-cache compatible= check-version skip-badvars "
-    "suppress-handler-errors suppress-time-limits debug modinfo= privilege= unprivileged runtime= prologue-searching= "
-    "prologue-searching-auto color= colour= color-auto colour-auto ldd all-modules sysroot= tmpdir= download-debuginfo= "
-    "download-debuginfo-yes target-namespaces= example= no-global-var-display dump-probe-types dump-probe-aliases "
-    "dump-functions dump= doctor resolve= vm= vm-default prep= prep-default sign-module sign-module= "
-    "interactive language-server monitor remote= remote-prefix rlimit-as= rlimit-cpu= rlimit-nproc= rlimit-stack= "
-    "rlimit-fsize= semantic-keep-going build-as= save-uprobes explain="
-).split()
+_LONG = [
+    "help", "version", "vp=", "disable-cache", "poison-cache", "clean-cache", "compatible=", "check-version",
+    "skip-badvars", "suppress-handler-errors", "suppress-time-limits", "debug", "modinfo=", "privilege=",
+    "unprivileged", "runtime=", "prologue-searching=", "prologue-searching-auto", "color=", "colour=", "color-auto",
+    "colour-auto", "ldd", "all-modules", "sysroot=", "tmpdir=", "download-debuginfo=", "download-debuginfo-yes",
+    "target-namespaces=", "example=", "no-global-var-display", "dump-probe-types", "dump-probe-aliases",
+    "dump-functions", "dump=", "doctor", "resolve=", "vm=", "vm-default", "prep=", "prep-default", "sign-module",
+    "sign-module=", "interactive", "language-server", "monitor", "remote=", "remote-prefix", "rlimit-as=",
+    "rlimit-cpu=", "rlimit-nproc=", "rlimit-stack=", "rlimit-fsize=", "semantic-keep-going", "build-as=",
+    "save-uprobes", "explain=",
+]  # fmt: skip
 # Options whose argument is optional are told apart before getopt sees them.
 _OPTIONAL = {
     "--vm": "--vm-default",

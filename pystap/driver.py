@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _PASS_FAILED = ("parse", "analysis", "translation", "compilation", "run")
 
 
-class PassFailed(StapError):
+class PassError(StapError):
     """A pass ended in errors that were already reported."""
 
     def __init__(self, number: int, message: str = "") -> None:
@@ -52,7 +52,7 @@ def run(options: Options) -> int:
         return listing.run(options)
     try:
         return _Session(options).run()
-    except PassFailed as failure:
+    except PassError as failure:
         if str(failure):
             print(f"ERROR: {failure}", file=sys.stderr)
         what = _PASS_FAILED[failure.number - 1]
@@ -164,7 +164,7 @@ class _Session:
 
     @contextmanager
     def _pass(self, number: int) -> Iterator[list[str]]:
-        """Times a pass, prints its -v line, and turns its errors into PassFailed."""
+        """Times a pass, prints its -v line, and turns its errors into PassError."""
         said: list[str] = []
         timer = _Timer()
         try:
@@ -172,7 +172,7 @@ class _Session:
             self.diagnostics.stop_on_errors()
         except StapError as error:
             self._show_messages(number)
-            raise PassFailed(number, str(error)) from None
+            raise PassError(number, str(error)) from None
         self._show_messages(number)
         if self.options.verbose[number - 1]:
             print(f"Pass {number}: {' '.join(said)} using {_memory()} in {timer}.", file=sys.stderr)
@@ -269,7 +269,7 @@ class _Session:
         if verbose:
             print(f"Pass 5: run completed in {timer}.", file=sys.stderr)
         if status != 0:
-            raise PassFailed(5)
+            raise PassError(5)
         return 0
 
 
@@ -288,7 +288,7 @@ def read_scripts(options: Options) -> list[SourceFile]:
     for number, text in enumerate(options.additional, 1):
         scripts.append(SourceFile(f"<input{number}>", text))
     if scripts and not scripts[0].text.strip():
-        raise PassFailed(1, f"Input file '{scripts[0].name}' is empty.")
+        raise PassError(1, f"Input file '{scripts[0].name}' is empty.")
     return scripts
 
 
@@ -296,9 +296,9 @@ def _read(name: str) -> str:
     try:
         return Path(name).read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
-        raise PassFailed(1, f"Input file '{name}' is missing.") from None
+        raise PassError(1, f"Input file '{name}' is missing.") from None
     except OSError as error:
-        raise PassFailed(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
+        raise PassError(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
 
 
 def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> str:

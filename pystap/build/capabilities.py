@@ -47,16 +47,18 @@ class _Tree:
         return ""
 
 
+_UPROBES = "include/linux/uprobes.h"
+
 TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     # hrtimer_setup replaces hrtimer_init (v6.13, 908a1d775422)
     ("STAP_HAVE_HRTIMER_SETUP", InHeader("include/linux/hrtimer.h", r"\bhrtimer_setup\(struct")),
     # uprobe_register returns the uprobe and takes an inode and a consumer (v6.12, 3c83a9ad0295, 04b01625da13)
-    ("STAP_HAVE_UPROBE_REGISTER_RETURNS_UPROBE", InHeader("include/linux/uprobes.h", r"struct uprobe \*uprobe_register\(")),
+    ("STAP_HAVE_UPROBE_REGISTER_RETURNS_UPROBE", InHeader(_UPROBES, r"struct uprobe \*uprobe_register\(")),
     ("STAP_HAVE_UPROBE_UNREGISTER_NOSYNC", Exported("uprobe_unregister_nosync")),
     # the uretprobe and uprobe handlers got a cookie argument (v6.13, da09a9e0c3ea)
     (
         "STAP_HAVE_UPROBE_COOKIE",
-        InHeader("include/linux/uprobes.h", r"\(\*handler\)\(struct uprobe_consumer \*self, struct pt_regs \*regs, __u64"),
+        InHeader(_UPROBES, r"\(\*handler\)\(struct uprobe_consumer \*self, struct pt_regs \*regs, __u64"),
     ),
     # kretprobes on rethook (v5.18, 73f9b911faa7 and v6.1 for x86)
     ("STAP_HAVE_GET_KRETPROBE", InHeader("include/linux/kprobes.h", r"\bget_kretprobe\(struct kretprobe_instance")),

@@ -30,8 +30,8 @@ def compiler_failure(output: str, source: _HasFiles) -> str:
         return "embedded C does not compile:\n  " + "\n  ".join(lines)
     lines = [f"{e['file'].rpartition('/')[2]}:{e['line']}: {e['text']}" for e in errors[:5]]
     return (
-        "the generated module does not compile for this kernel; this is a bug of pystap (run with -k -vv and report it):\n  "
-        + "\n  ".join(lines)
+        "the generated module does not compile for this kernel; this is a bug of pystap "
+        "(run with -k -vv and report it):\n  " + "\n  ".join(lines)
     )
 
 

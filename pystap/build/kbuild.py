@@ -1,8 +1,8 @@
 """Learns once per kernel how its own build system compiles a module, then compiles without make.
 
-kbuild takes most of its second for make, modpost and header parsing. A recipe keeps the very command lines that kbuild used
-for a trial module (the `.cmd` files, Documentation/kbuild/makefiles.rst "Command change detection") and a precompiled header
-of runtime/kernel.h; a module is then one gcc, one objtool, one as and one ld run.
+kbuild takes most of its second for make, modpost and header parsing. A recipe keeps the very command lines that
+kbuild used for a trial module (the `.cmd` files, Documentation/kbuild/makefiles.rst "Command change detection") and
+a precompiled header of runtime/kernel.h; a module is then one gcc, one objtool, one as and one ld run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What modpost adds to a module, without modpost: versions of the kernel symbols it imports, and the modules it depends on.
+"""What modpost adds to a module, without modpost: versions of the imported symbols, and the modules depended on.
 
 Sources: scripts/mod/modpost.c (add_versions, add_depends), include/linux/moduleparam.h; struct modversion_info is
 { unsigned long crc; char name[64 - sizeof(unsigned long)]; } (include/linux/module.h).
@@ -56,7 +56,7 @@ def exports(tree: Path, wanted: set[str]) -> dict[str, Export]:
 
 
 def assembly(symbols: list[str], table: dict[str, Export], versions: bool) -> str:
-    """Assembler text of the module's __versions section and its `depends` entry; raises where a symbol is not exported."""
+    """Assembler text of the module's __versions section and its `depends` entry; raises for unexported symbols."""
     missing = [s for s in symbols if s not in table]
     if missing:
         raise StapError(f"the kernel does not export {', '.join(missing)}, which the module needs")
