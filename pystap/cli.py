@@ -120,6 +120,9 @@ def main(argv: list[str] | None = None) -> int:
     words = _rc_words() + _first_line_words(sys.argv[1:] if argv is None else argv)
     try:
         options = parse(words)
+        if "help" in options.extra or "version" in options.extra:
+            print(USAGE if "help" in options.extra else version_text() + "\n", end="")
+            return 0
         from pystap import driver
 
         return driver.run(options)

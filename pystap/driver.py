@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pystap import paths
-from pystap.cli import USAGE, UsageError, version_text
 from pystap.diagnostics import Diagnostics, StapError
 from pystap.options import Options
 from pystap.source import SourceFile
@@ -388,16 +387,6 @@ def _print(text: str) -> None:
 # --- errands that need no script --------------------------------------------------------------------------
 
 
-def _help(options: Options, text: str) -> int:
-    print(USAGE, end="")
-    return 0
-
-
-def _version(options: Options, text: str) -> int:
-    print(version_text())
-    return 0
-
-
 def _clean_cache(options: Options, text: str) -> int:
     from pystap.run import clean
 
@@ -412,12 +401,10 @@ def _prep(options: Options, text: str) -> int:
 
 
 def _later(what: str) -> int:
-    raise UsageError(f"pystap does not have {what} yet.")
+    raise StapError(f"pystap does not have {what} yet.")
 
 
 _ERRANDS = {
-    "help": _help,
-    "version": _version,
     "clean-cache": _clean_cache,
     "prep": _prep,
     "doctor": lambda options, text: _later("--doctor"),
