@@ -38,7 +38,7 @@ static const char *stap_start_engine = "";
 static struct proc_dir_entry *stap_proc_dir;	/* /proc/systemtap/MODULE: engines may add files to it while they are started */
 
 /* Sends a message of the session itself (an engine's "registration error", a report). Process context. */
-static __printf(2, 3) void stap_session_message(enum stap_item_kind kind, const char *format, ...)
+static __maybe_unused __printf(2, 3) void stap_session_message(enum stap_item_kind kind, const char *format, ...)
 {
 	struct stap_record *record = kzalloc(1024, GFP_KERNEL);
 	struct stap_item *item;

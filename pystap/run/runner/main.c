@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * main.c: pystap-run [OPTIONS] MODULE.ko [NAME=VALUE...]
+ * Inserts the module, starts it, relays its output until it wants to end (or
+ * -c's command does, or a signal or -T says so), stops it and removes it. A
+ * guardian in a session of its own removes it when this process is killed.
+ */
+#include "runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	PASS_MS = 20,		/* between two looks at the buffers while there is output */
+	IDLE_MS = 100,		/* and while there is none */
+	PARAMETERS_SIZE = 1 << 16,
+};
+
+struct options options;
+bool errors_seen;
+
+static int control = -1, signals = -1, guardian_pipe = -1;
+static pid_t guardian;
+static struct module_file module;
+static bool forced;
+
+void say(const char *format, ...)
+{
+	va_list arguments;
+
+	output_flush();
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+}
+
+double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void usage(void)
+{
+	say("Usage: pystap-run [-v] [-w] [-b] [-c CMD] [-x PID] [-o FILE] [-S SIZE[,COUNT]] [-T SECONDS] [-s MB] "
+	    "MODULE.ko [NAME=VALUE...]\n");
+	exit(2);
+}
+
+/* Values are quoted for the kernel, which splits parameters at blanks. */
+static void add_parameter(const char *text)
+{
+	size_t used = strlen(options.parameters);
+	const char *equals = strchr(text, '=');
+
+	if (!equals || strchr(text, '"') || used + strlen(text) + 4 > PARAMETERS_SIZE)
+		usage();
+	snprintf(options.parameters + used, PARAMETERS_SIZE - used, "%s%.*s=\"%s\"", used ? " " : "",
+		 (int)(equals - text), text, equals + 1);
+}
+
+static void set_rotation(const char *text)
+{
+	char *end;
+
+	options.rotate_bytes = strtoull(text, &end, 10) << 20;
+	if (*end == ',')
+		options.rotate_files = strtoul(end + 1, &end, 10);
+	if (*end || !options.rotate_bytes)
+		usage();
+}
+
+static void read_options(int argc, char **argv)
+{
+	char buffer[64];
+	int option;
+
+	options.parameters = calloc(1, PARAMETERS_SIZE);
+	while ((option = getopt(argc, argv, "+vwbc:x:o:S:T:s:")) >= 0) {
+		switch (option) {
+		case 'v': options.verbose++; break;
+		case 'w': options.no_warnings = true; break;
+		case 'b': options.bulk = true; break;
+		case 'c': options.command = optarg; break;
+		case 'x': options.target = atoi(optarg); break;
+		case 'o': options.output = optarg; break;
+		case 'S': set_rotation(optarg); break;
+		case 'T': options.timeout = atof(optarg); break;
+		case 's': options.buffer_mb = atoi(optarg); break;
+		default: usage();
+		}
+	}
+	if (optind >= argc)
+		usage();
+	options.module = argv[optind++];
+	while (optind < argc)
+		add_parameter(argv[optind++]);
+	if (options.buffer_mb) {
+		snprintf(buffer, sizeof(buffer), "_buffer_mb=%u", options.buffer_mb);
+		add_parameter(buffer);
+	}
+}
+
+static void guard(int wait_on)
+{
+	char finished;
+	int lock;
+
+	prctl(PR_SET_NAME, "pystap-guardian");
+	setsid();
+	for (int signal_number = 1; signal_number < 32; signal_number++)
+		signal(signal_number, SIG_IGN);
+	for (int fd = 0; fd < 256; fd++)
+		if (fd != wait_on)
+			close(fd);
+	while (read(wait_on, &finished, 1) < 0 && errno == EINTR)
+		;
+	if (finished != 'f') {
+		lock = module_lock();
+		module_remove(module.name, 30);
+		module_unlock(lock);
+	}
+	_exit(0);
+}
+
+static bool start_guardian(void)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return false;
+	guardian = fork();
+	if (guardian < 0)
+		return false;
+	if (guardian == 0) {
+		close(ends[1]);
+		guard(ends[0]);
+	}
+	close(ends[0]);
+	guardian_pipe = ends[1];
+	return true;
+}
+
+static void dismiss_guardian(void)
+{
+	if (write(guardian_pipe, "f", 1) == 1)
+		waitpid(guardian, NULL, 0);
+	close(guardian_pipe);
+}
+
+static void catch_signals(void)
+{
+	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(*caught); i++)
+		sigaddset(&set, caught[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* -- a command of the control file, written by a thread so that output flows meanwhile -- */
+
+struct request {
+	enum stap_command_type type;
+	pid_t target;
+	int done;		/* pipe */
+	int error;
+};
+
+static void *perform(void *argument)
+{
+	struct request *request = argument;
+
+	request->error = 0;
+	if (request->type == STAP_COMMAND_START) {
+		if (!control_start(control, request->target))
+			request->error = errno;
+	} else {
+		control_stop(control);
+	}
+	close(request->done);
+	return NULL;
+}
+
+/* Reads what signals came; true if one of them asks to end. */
+static bool signalled(void)
+{
+	struct signalfd_siginfo information;
+	bool asked = false;
+
+	while (read(signals, &information, sizeof(information)) == sizeof(information))
+		asked |= information.ssi_signo != SIGCHLD;
+	return asked;
+}
+
+/* Relays while the request runs; a signal meanwhile: another one is counted in `asked`. */
+static int request(enum stap_command_type type, pid_t target, bool *asked)
+{
+	static struct request order;
+	struct pollfd waits[2];
+	pthread_t thread;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return errno;
+	order = (struct request){ .type = type, .target = target, .done = ends[1] };
+	if (pthread_create(&thread, NULL, perform, &order))
+		return EAGAIN;
+	waits[0] = (struct pollfd){ .fd = ends[0], .events = POLLIN };
+	waits[1] = (struct pollfd){ .fd = signals, .events = POLLIN };
+	for (;;) {
+		int ready = poll(waits, 2, PASS_MS);
+
+		if (ready > 0 && waits[0].revents)
+			break;
+		if (ready > 0 && signalled()) {
+			if (*asked || type == STAP_COMMAND_STOP) {
+				forced = true;
+				return EINTR;
+			}
+			*asked = true;
+		}
+		relay_pass();
+	}
+	close(ends[0]);
+	pthread_join(thread, NULL);
+	return order.error;
+}
+
+/* Until something says that it is time to end. */
+static void relay_until_end(void)
+{
+	struct pollfd waits[2] = { { .fd = control, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	double deadline = options.timeout > 0 ? now() + options.timeout : 0;
+	int pause = 0;
+
+	for (;;) {
+		int wait = pause;
+
+		if (deadline && (deadline - now()) * 1000 < wait)
+			wait = deadline > now() ? (int)((deadline - now()) * 1000) + 1 : 0;
+		if (poll(waits, 2, wait) > 0 && ((waits[0].revents & POLLIN) || signalled()))
+			return;
+		pause = relay_pass() ? PASS_MS : IDLE_MS;
+		if (output_broken() || (deadline && now() >= deadline))
+			return;
+		if (child_ended() && options.command)
+			return;
+	}
+}
+
+static void start_failed(int error)
+{
+	struct stap_status status;
+
+	errors_seen = true;
+	relay_pass();
+	if (control_status(control, &status) && status.start_error)
+		say("ERROR: the probes could not be armed (%s): %s\n", status.start_engine,
+		    strerror(-status.start_error));
+	else
+		say("ERROR: the module refuses to start: %s\n", strerror(error));
+}
+
+static void report(void)
+{
+	struct stap_status status;
+
+	if (!control_status(control, &status))
+		return;
+	if (status.errors)
+		errors_seen = true;
+	if ((status.errors || status.skipped) && !options.no_warnings)
+		say("WARNING: Number of errors: %u, skipped probes: %u\n", status.errors, status.skipped);
+	if ((status.lost_records || relay_missing()) && !options.no_warnings)
+		say("WARNING: There were %llu transport failures. Try stap -s to increase the buffer size from %u.\n",
+		    (unsigned long long)(status.lost_records + relay_missing()),
+		    (unsigned int)(((u64)status.buffer_bytes * sysconf(_SC_NPROCESSORS_ONLN)) >> 20));
+}
+
+/* With the module inserted and its control file held. */
+static int session(void)
+{
+	struct stap_status status;
+	bool asked = false;
+	int error, failed = 0;
+
+	if (!control_status(control, &status) || !relay_start(module.name, status.cpus)) {
+		say("ERROR: module and runner do not fit together: build the module again\n");
+		return 1;
+	}
+	if (!child_prepare()) {
+		say("ERROR: cannot start the command: %s\n", strerror(errno));
+		return 1;
+	}
+	error = request(STAP_COMMAND_START, options.command ? child_pid() : options.target, &asked);
+	relay_pass();
+	if (forced)
+		return 1;
+	if (error) {
+		start_failed(error);
+	} else if (!asked) {
+		child_release();
+		relay_until_end();
+	}
+	request(STAP_COMMAND_STOP, 0, &asked);
+	relay_finish();
+	if (!forced)
+		child_stop();
+	child_wait_systems(forced ? 0 : 60);
+	failed = child_report();
+	report();
+	return errors_seen || failed ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	int lock, status = 1;
+
+	setvbuf(stderr, NULL, _IOLBF, 0);
+	read_options(argc, argv);
+	if (!module_open(&module, options.module) || !output_open())
+		return 1;
+	format_load(module.formats, module.formats ? module.formats_size : 0);
+	catch_signals();
+	if (!start_guardian()) {
+		say("ERROR: cannot fork: %s\n", strerror(errno));
+		return 1;
+	}
+	lock = module_lock();
+	module_remove_orphans();
+	if (!module_insert(&module, options.parameters)) {
+		module_unlock(lock);
+		dismiss_guardian();
+		return 1;
+	}
+	control = control_open(module.name);
+	module_unlock(lock);
+	if (control >= 0)
+		status = session();
+	close(control);
+	lock = module_lock();
+	if (!module_remove(module.name, forced ? 1 : 10)) {
+		say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
+		status = 1;
+	}
+	module_unlock(lock);
+	dismiss_guardian();
+	return status;
+}

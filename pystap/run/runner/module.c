@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+/* module.c: the .ko: what it says of itself, its insertion (with the reason of a refusal), its removal. */
+#include "runner.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { LOG_LINES = 4, LOG_SIZE = 8192 };
+
+static const char *image;
+static size_t image_size;
+
+static const char *section(const char *wanted, size_t *size)
+{
+	const Elf64_Ehdr *header = (const void *)image;
+	const Elf64_Shdr *sections, *names;
+
+	*size = 0;
+	if (image_size < sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) ||
+	    header->e_shoff + (size_t)header->e_shnum * sizeof(*sections) > image_size ||
+	    header->e_shstrndx >= header->e_shnum)
+		return NULL;
+	sections = (const void *)(image + header->e_shoff);
+	names = &sections[header->e_shstrndx];
+	for (unsigned int i = 0; i < header->e_shnum; i++) {
+		const Elf64_Shdr *s = &sections[i];
+
+		if (names->sh_offset + s->sh_name + strlen(wanted) >= image_size || s->sh_type == SHT_NOBITS ||
+		    strcmp(image + names->sh_offset + s->sh_name, wanted) || s->sh_offset + s->sh_size > image_size)
+			continue;
+		*size = s->sh_size;
+		return image + s->sh_offset;
+	}
+	return NULL;
+}
+
+static const char *information(const char *key)
+{
+	size_t size, length = strlen(key);
+	const char *at = section(".modinfo", &size), *end = at + size;
+
+	for (; at && at < end; at += strnlen(at, end - at) + 1)
+		if (!strncmp(at, key, length) && at[length] == '=')
+			return at + length + 1;
+	return "";
+}
+
+bool module_open(struct module_file *file, const char *path)
+{
+	struct stat stat;
+
+	file->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (file->fd < 0 || fstat(file->fd, &stat)) {
+		say("ERROR: Couldn't open module '%s': %s\n", path, strerror(errno));
+		return false;
+	}
+	image_size = stat.st_size;
+	image = mmap(NULL, image_size, PROT_READ, MAP_PRIVATE, file->fd, 0);
+	if (image == MAP_FAILED || !*information("vermagic")) {
+		say("ERROR: '%s' is not a kernel module\n", path);
+		return false;
+	}
+	snprintf(file->name, sizeof(file->name), "%s", information("name"));
+	if (!file->name[0]) {
+		say("ERROR: '%s' does not say the name of its module\n", path);
+		return false;
+	}
+	file->formats = section(STAP_FORMATS_SECTION, &file->formats_size);
+	return true;
+}
+
+/* What the kernel logs from here on is about us. */
+static int log_open(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (log >= 0)
+		lseek(log, 0, SEEK_END);
+	return log;
+}
+
+static void log_show(int log)
+{
+	char lines[LOG_LINES][LOG_SIZE], *text;
+	unsigned int count = 0;
+	ssize_t got;
+
+	while (log >= 0 && ((got = read(log, lines[count % LOG_LINES], LOG_SIZE - 1)) > 0 || errno == EPIPE))
+		if (got > 0)
+			lines[count++ % LOG_LINES][got] = 0;
+	for (unsigned int i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++) {
+		text = strchr(lines[i % LOG_LINES], ';');
+		if (text) {
+			text[strcspn(text, "\n")] = 0;
+			say("  the kernel says: %s\n", text + 1);
+		}
+	}
+}
+
+static void explain_format(void)
+{
+	const char *made_for = information("vermagic");
+	struct utsname running;
+
+	uname(&running);
+	if (strncmp(made_for, running.release, strcspn(made_for, " ")) || running.release[strcspn(made_for, " ")])
+		say("  it was built for kernel %.*s, and this is %s\n", (int)strcspn(made_for, " "), made_for,
+		    running.release);
+	else
+		say("  it was built for \"%s\"; build it again for this kernel\n", made_for);
+}
+
+static void explain(int error)
+{
+	char state[64] = "";
+	int lockdown;
+
+	switch (error) {
+	case EPERM:
+		lockdown = open("/sys/kernel/security/lockdown", O_RDONLY | O_CLOEXEC);
+		if (geteuid() != 0)
+			say("  only root may insert modules; run it with sudo, or in a guest: --vm\n");
+		else if (lockdown >= 0 && read(lockdown, state, sizeof(state) - 1) > 0 && !strstr(state, "[none]"))
+			say("  the kernel is locked down (Secure Boot); sign the module or run it in a guest: --vm\n");
+		else
+			say("  this kernel or container does not let modules be inserted; run it in a guest: --vm\n");
+		break;
+	case ENOEXEC:
+		explain_format();
+		break;
+	case EKEYREJECTED:
+	case ENOKEY:
+	case EBADMSG:
+		say("  the kernel wants modules signed with a key that it knows\n");
+		break;
+	case ENOENT:
+		say("  it uses a symbol that this kernel does not export\n");
+		break;
+	case EEXIST:
+		say("  a module of that name is loaded and in use\n");
+		break;
+	case ENOSYS:
+		say("  this kernel was built without loadable modules; run it in a guest: --vm\n");
+		break;
+	}
+}
+
+bool module_insert(struct module_file *file, const char *parameters)
+{
+	int log = log_open(), error = 0;
+
+	if (syscall(SYS_finit_module, file->fd, parameters, 0)) {
+		error = errno;
+		say("ERROR: Couldn't insert module '%s': %s\n", options.module, strerror(error));
+		explain(error);
+		log_show(log);
+	}
+	close(log);
+	close(file->fd);
+	return !error;
+}
+
+bool module_remove(const char *name, double patience)
+{
+	double until = now() + patience;
+
+	for (;;) {
+		if (syscall(SYS_delete_module, name, O_NONBLOCK) == 0 || errno == ENOENT)
+			return true;
+		if (now() >= until)
+			return false;
+		usleep(20000);
+	}
+}
+
+/* Modules without a runner are inert, and left over from a run that was killed together with its guardian. */
+void module_remove_orphans(void)
+{
+	DIR *directory = opendir("/proc/systemtap");
+	struct dirent *entry;
+
+	while (directory && (entry = readdir(directory)))
+		if (entry->d_name[0] != '.')
+			syscall(SYS_delete_module, entry->d_name, O_NONBLOCK);
+	if (directory)
+		closedir(directory);
+}
+
+/* From before a module is inserted until its control file is held, nobody may take it for an orphan. */
+int module_lock(void)
+{
+	int lock = open("/sys/module", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (lock >= 0)
+		flock(lock, LOCK_EX);
+	return lock;
+}
+
+void module_unlock(int lock)
+{
+	if (lock >= 0)
+		close(lock);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * runner.h: what the parts of pystap-run know of each other.
+ * pystap-run loads one module, relays what it prints, and takes it off again,
+ * whatever happens in between.
+ */
+#ifndef PYSTAP_RUNNER_H
+#define PYSTAP_RUNNER_H
+
+#define _GNU_SOURCE
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "protocol.h"
+#include "format.h"
+
+struct options {
+	const char *module;		/* path of the .ko */
+	char *parameters;		/* "a=1 b=2" */
+	const char *command;		/* -c */
+	pid_t target;			/* -x */
+	const char *output;		/* -o */
+	double timeout;			/* -T, seconds; 0: none */
+	unsigned int buffer_mb;		/* -s */
+	int verbose;
+	bool no_warnings;		/* -w */
+	bool bulk;			/* -b */
+	uint64_t rotate_bytes;		/* -S SIZE */
+	unsigned int rotate_files;	/* -S ,COUNT */
+};
+
+extern struct options options;
+extern bool errors_seen;		/* the script reported an ERROR */
+
+/* main.c */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+double now(void);
+
+/* module.c: the .ko as a file and as something loaded */
+struct module_file {
+	int fd;
+	char name[64];
+	const char *formats;
+	size_t formats_size;
+};
+
+bool module_open(struct module_file *file, const char *path);
+bool module_insert(struct module_file *file, const char *parameters);
+bool module_remove(const char *name, double patience);
+void module_remove_orphans(void);
+int module_lock(void);
+void module_unlock(int lock);
+
+/* control.c: the module's cmd file */
+int control_open(const char *name);
+bool control_start(int control, pid_t target);
+void control_stop(int control);
+bool control_status(int control, struct stap_status *status);
+
+/* relay.c: the trace files, merged */
+bool relay_start(const char *name, unsigned int cpus);
+unsigned int relay_pass(void);		/* reads and passes on what is there; returns how many records */
+void relay_finish(void);		/* passes on the rest, gaps or not */
+uint64_t relay_missing(void);
+
+/* format.c: items -> text */
+void format_load(const char *strings, size_t size);
+void format_record(const struct stap_record *record);
+
+/* output.c: where text goes */
+extern struct stap_sink output;
+bool output_open(void);
+void output_flush(void);
+void output_cpu(unsigned int cpu);	/* -b: following text is that CPU's */
+bool output_broken(void);
+int output_fd(void);
+void message_error(const char *text, size_t length);
+void message_warning(const char *text, size_t length);
+
+/* child.c: -c CMD and system() */
+bool child_prepare(void);		/* forks it; it waits */
+void child_release(void);
+pid_t child_pid(void);
+bool child_ended(void);			/* reaps; true once -c's command has ended */
+int child_report(void);			/* says how the command failed; 0 when it did not */
+void child_stop(void);			/* a run that ends before its command does */
+void child_system(const char *command, size_t length);
+void child_wait_systems(double patience);
+
+#endif
