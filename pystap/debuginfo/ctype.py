@@ -147,27 +147,24 @@ def size_of(ctype: CType) -> int:
 
 
 def spell(ctype: CType) -> str:
-    """The type as stap -L spells it: `struct file*`, `char const*`, `long unsigned int`, `char[16]`, `int (*)(int)`."""
+    """The type as stap -L spells it: `struct file*`, `char const*`, `char[]`, `int (*) (int, char*)`."""
     return _declare(ctype, "")
 
 
 def _declare(ctype: CType, inner: str) -> str:
+    """Every layer goes before what the layers above it wrote; lengths of arrays are not shown."""
     match ctype:
         case Pointer(target=target, reference=reference):
-            below = target.get()
-            mark = "&" if reference else "*"
-            wrapped = f"({mark}{inner})" if isinstance(below, (Array, FunctionType)) else f"{mark}{inner}"
-            return _declare(below, wrapped)
-        case Array(element=element, count=count):
-            return _declare(element.get(), f"{inner}[{'' if count is None else count}]")
+            return _declare(target.get(), ("&" if reference else "*") + inner)
+        case Array(element=element):
+            below = element.get()
+            return _declare(below, inner if isinstance(below, Array) else f"[]{inner}")
         case FunctionType(result=result, parameters=parameters, variadic=variadic):
             names = [spell(p.get()) for _, p in parameters] + (["..."] if variadic else [])
-            return _declare(result.get(), f"{inner}({', '.join(names)})")
+            declarator = f" ({inner})" if inner else ""
+            return f"{spell(result.get())}{declarator} ({', '.join(names) or 'void'})"
         case Qualified(qualifier=qualifier, target=target):
-            below = target.get()
-            if isinstance(below, Pointer):
-                return _declare(below, f" {qualifier}{inner}" if inner else f" {qualifier}")
-            return f"{qualifier} {_declare(below, inner)}"
+            return _declare(target.get(), f" {qualifier}{inner}")
         case Struct(kind=kind, name=name):
             return f"{kind} {name or '{...}'}{inner}"
         case Enum(name=name):

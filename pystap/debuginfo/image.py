@@ -1,0 +1,201 @@
+"""A kernel image -> files in the cache, once per build-id: its symbols, its BTF with indexes, the systems of its tracepoints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pystap.debuginfo.btf import Btf
+from pystap.debuginfo.ctype import Struct, find_member
+from pystap.debuginfo.elf import SHT_SYMTAB, Elf
+from pystap.debuginfo.symtab import KernelSymbol, NameTable, SymbolTable, kernel_symbols, read_proc_kallsyms
+from pystap.diagnostics import StapError, Unresolved
+
+_SHT_RELA = 4
+_R_X86_64_64 = 1
+_R_AARCH64_ABS64 = 257
+
+
+def extract(source: Path, store: Path) -> Path:
+    """The folder of an image's facts; made when it is not there. `source` is a boot image, a vmlinux, or /sys/kernel."""
+    known = store / f"by-file-{_fingerprint(source)}"
+    if known.exists():
+        return known.resolve()
+    folder = _from_running(store) if source.is_dir() else _from_image(source, store)
+    _link(known, folder)
+    return folder
+
+
+def _fingerprint(source: Path) -> str:
+    """Stands for a file without reading it."""
+    import hashlib
+
+    if source.is_dir():
+        return "running-" + hashlib.sha1(Path("/sys/kernel/notes").read_bytes()).hexdigest()
+    stat = source.stat()
+    return hashlib.sha1(f"{source.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+
+
+def _from_image(source: Path, store: Path) -> Path:
+    from pystap.debuginfo import kallsyms
+    from pystap.debuginfo.compressed import kernel_image
+
+    elf = Elf.open(source) if _is_elf(source) else Elf(kernel_image(source.read_bytes()), str(source))
+    text = elf.section(".text")
+    names = [(s.value, _letter(elf, s.section, s.binding), s.name) for s in elf.symbols() if s.kind < 3 and s.section]
+    if not names and text is not None:
+        names = kallsyms.decode(elf.contents(".rodata") or b"", text.address) or []
+    symbols = kernel_symbols(elf, names)
+    return _write(store, elf.build_id() or _fingerprint(source), elf, symbols, elf.contents(".BTF"))
+
+
+def _from_running(store: Path) -> Path:
+    """What the running kernel says of itself; without privilege the addresses are hidden, names are not."""
+    names = read_proc_kallsyms(Path("/proc/kallsyms").read_text())
+    symbols = [KernelSymbol(name, address, letter) for address, letter, name in names]
+    return _write(store, _fingerprint(Path("/sys/kernel")), None, symbols, Path("/sys/kernel/btf/vmlinux").read_bytes())
+
+
+def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol], blob: bytes | None) -> Path:
+    """Writes all files beside, then renames: a half-written folder is never seen."""
+    final = store / name
+    if final.exists():
+        return final
+    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=store))
+    try:
+        systems: Iterable[tuple[str, str]] = ()
+        if blob:
+            btf = Btf(blob)
+            offsets, names = btf.index_files()
+            (folder / "btf").write_bytes(blob)
+            (folder / "btf.offsets").write_bytes(offsets)
+            (folder / "btf.names").write_bytes(names)
+            systems = kernel_systems(elf, symbols, btf) if elf else ()
+            symbols = symbols or [KernelSymbol(f, 0, "T") for f in btf.functions("*")]
+        (folder / "symbols").write_bytes(SymbolTable.build(symbols))
+        (folder / "systems").write_bytes(NameTable.build(f"{n}\t{s}" for n, s in systems))
+        if elf:
+            (folder / "machine").write_text(str(elf.machine))
+        folder.chmod(0o755)
+        os.rename(folder, final)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not final.exists():  # else: another pystap was faster
+            raise StapError(f"cannot write the cache {store}: {error}") from None
+    return final
+
+
+def _link(known: Path, folder: Path) -> None:
+    try:
+        known.symlink_to(folder.name)
+    except FileExistsError:
+        pass
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) == b"\x7fELF"
+
+
+def _letter(elf: Elf, section: int, binding: int) -> str:
+    if section >= len(elf.sections):
+        return "A"
+    letter = "t" if elf.sections[section].flags & 4 else "d"
+    return letter.upper() if binding else letter
+
+
+def kernel_systems(image: Elf, symbols: list[KernelSymbol], btf: Btf) -> list[tuple[str, str]]:
+    """(tracepoint, system): each `event_NAME` is a struct trace_event_call that points to its class, and that to its system."""
+    offsets = _event_offsets(btf)
+    if offsets is None:
+        return []
+    to_class, to_system = offsets
+    out = []
+    for symbol in symbols:
+        if symbol.name.startswith("event_") and not symbol.is_function:
+            owner = _pointer(image, symbol.address + to_class)
+            text = _pointer(image, owner + to_system) if owner else 0
+            system = _text(image, text) if text else ""
+            if system:
+                out.append((symbol.name.removeprefix("event_"), system))
+    return out
+
+
+def _event_offsets(btf: Btf) -> tuple[int, int] | None:
+    try:
+        call, owner = btf.type("struct trace_event_call"), btf.type("struct trace_event_class")
+    except Unresolved:
+        return None
+    assert isinstance(call, Struct) and isinstance(owner, Struct)
+    to_class, to_system = find_member(call, "class"), find_member(owner, "system")
+    return (to_class[0] // 8, to_system[0] // 8) if to_class and to_system else None
+
+
+def _pointer(image: Elf, address: int) -> int:
+    data = image.read(address, 8)
+    return int(struct.unpack("<Q", data)[0]) if data and len(data) == 8 else 0
+
+
+def _text(image: Elf, address: int) -> str:
+    data = (image.read(address, 64) or b"").partition(b"\0")[0]
+    text = data.decode("ascii", "replace")
+    return text if text.replace("-", "_").isidentifier() else ""
+
+
+def module_systems(module: Elf) -> dict[str, str]:
+    """tracepoint -> system of a module: its only TRACE_SYSTEM, or the one that each event's relocations lead to."""
+    events = [s for s in module.symbols() if s.name.startswith("event_") and s.kind == 1]
+    if not events:
+        return {}
+    names = [s.name for s in module.symbols() if s.name.startswith("str__") and s.name.endswith("__trace_system_name")]
+    systems = sorted({_strip_system(n) for n in names})
+    if len(systems) == 1:
+        return {e.name.removeprefix("event_"): systems[0] for e in events}
+    return _systems_by_relocation(module)
+
+
+def _strip_system(name: str) -> str:
+    return name.removeprefix("str__").removesuffix("__trace_system_name")
+
+
+def _systems_by_relocation(module: Elf) -> dict[str, str]:
+    """event_X holds a pointer to event_class_Y, and that one to the system's text."""
+    by_place = {(s.section, s.value): s.name for s in module.symbols() if s.kind == 1}
+    spans = [(s.section, s.value, s.value + s.size, s.name) for s in module.symbols() if s.kind == 1 and "event_" in s.name]
+    links: dict[str, list[str]] = {}
+    for section, offset, target in _data_relocations(module):
+        source = next((n for k, a, b, n in spans if k == section and a <= offset < b), None)
+        name = by_place.get(target)
+        if source and name:
+            links.setdefault(source, []).append(name)
+    out = {}
+    for event, targets in links.items():
+        owners = [t for t in targets if t.startswith("event_class_")]
+        texts = [t for o in owners for t in links.get(o, []) if t.startswith("str__")]
+        if event.startswith("event_") and not event.startswith("event_class_") and texts:
+            out[event.removeprefix("event_")] = _strip_system(texts[0])
+    return out
+
+
+def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]:
+    """(section, offset, (section, offset) of what stands there) for the pointers in data sections."""
+    table = next((s for s in module.sections if s.kind == SHT_SYMTAB), None)
+    if table is None:
+        return
+    entries = list(struct.iter_unpack("<IBBHQQ", module.bytes_of(table)))
+    for section in module.sections:
+        if section.kind == _SHT_RELA and section.name.startswith(".rela.data"):
+            info = struct.unpack_from("<I", module.data, _info_at(module, section.index))[0]
+            for offset, what, addend in struct.iter_unpack("<QQq", module.bytes_of(section)):
+                if what & 0xFFFFFFFF in (_R_X86_64_64, _R_AARCH64_ABS64):
+                    symbol = entries[what >> 32]
+                    yield info, offset, (symbol[3], symbol[4] + addend)
+
+
+def _info_at(module: Elf, index: int) -> int:
+    """Where a section header's sh_info stands."""
+    return module._shoff + 64 * index + 44

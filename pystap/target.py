@@ -1,0 +1,297 @@
+"""The kernel that is compiled for: a release or build tree -> its configuration, exports, symbols, types and modules.
+
+Nothing is read before it is asked for; what costs time to extract (symbols and BTF of a kernel image) is kept in the cache, by build-id.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from pystap import paths
+from pystap.arch import X86_64, Arch, by_machine, by_uname
+from pystap.debuginfo.btf import Btf, load_index
+from pystap.debuginfo.elf import Elf
+from pystap.debuginfo.locate import ModuleTree, kernel_debug_paths, module_name
+from pystap.debuginfo.symbolic import SymbolicInfo
+from pystap.debuginfo.symtab import NameTable, SymbolTable
+from pystap.diagnostics import StapError, Unresolved
+
+_FORMAT = "1"  # of the files in the cache: raise it when their layout changes
+
+
+class KernelFiles(Protocol):
+    """What the kernel store knows of a release; run/kernels.py's Kernel is one."""
+
+    @property
+    def release(self) -> str: ...
+    @property
+    def vmlinuz(self) -> Path | None: ...
+    @property
+    def modules_dir(self) -> Path | None: ...
+    @property
+    def build_tree(self) -> Path | None: ...
+    @property
+    def debuginfo(self) -> Path | None: ...
+
+
+class Target:
+    """One kernel. Make it with `Target.of`."""
+
+    def __init__(
+        self,
+        release: str,
+        *,
+        build_tree: Path | None = None,
+        vmlinuz: Path | None = None,
+        modules_dir: Path | None = None,
+        debuginfo: Path | None = None,
+        arch: Arch | None = None,
+    ) -> None:
+        self.release = release
+        self.build_tree = build_tree
+        self.vmlinuz = vmlinuz
+        self.debuginfo = debuginfo
+        self.modules = ModuleTree(modules_dir)
+        self.arch = arch or by_uname(os.uname().machine) or X86_64
+        self._module_infos: dict[str, SymbolicInfo] = {}
+
+    @classmethod
+    def of(cls, release: str | None, find: Callable[[str], KernelFiles] | None = None) -> Target:
+        """The kernel of a release, of a build tree (a path), or the running one; `find` asks the kernel store."""
+        if release and "/" in release:
+            return cls._of_tree(Path(release))
+        wanted = release or os.uname().release
+        if find is None:
+            return cls._installed(wanted)
+        files = find(wanted)
+        return cls(
+            files.release,
+            build_tree=files.build_tree,
+            vmlinuz=files.vmlinuz,
+            modules_dir=files.modules_dir,
+            debuginfo=files.debuginfo,
+        )
+
+    @classmethod
+    def _installed(cls, release: str) -> Target:
+        stored = paths.cache("kernels") / release
+        roots = [stored, Path("/")]
+        return cls(
+            release,
+            build_tree=_first(
+                Path("/lib/modules", release, "build"), stored / "usr/src" / f"linux-headers-{release}", key="Makefile"
+            ),
+            vmlinuz=_first(
+                *(r / "boot" / f"vmlinuz-{release}" for r in roots), *(r / "lib/modules" / release / "vmlinuz" for r in roots)
+            ),
+            modules_dir=_first(*(r / "lib/modules" / release for r in roots), key="kernel"),
+            debuginfo=_first(*kernel_debug_paths(release, [r / "usr/lib/debug" for r in roots])),
+        )
+
+    @classmethod
+    def _of_tree(cls, tree: Path) -> Target:
+        text = _read(tree / "include/config/kernel.release")
+        if text is None:
+            raise StapError(
+                f"{tree} is no configured kernel build tree: it has no include/config/kernel.release"
+                f" (in a source tree, run: make -C {tree} modules_prepare)"
+            )
+        target = cls._installed(text.strip())
+        target.build_tree = tree
+        if (tree / "vmlinux").exists():
+            target.vmlinuz = tree / "vmlinux"
+            target.debuginfo = tree / "vmlinux"
+        return target
+
+    # --- configuration and headers ---
+
+    @cached_property
+    def kconfig(self) -> Mapping[str, str]:
+        """CONFIG_X -> "y", "m", a number or a string without its quotes; what is not set is not there."""
+        for candidate in self._config_files():
+            text = _read(candidate)
+            if text is not None:
+                pairs = re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.MULTILINE)
+                return {name: value.strip('"') for name, value in pairs}
+        return {}
+
+    def has_config(self, name: str) -> bool:
+        """Whether an option is y or m; `name` with or without CONFIG_."""
+        key = name if name.startswith("CONFIG_") else f"CONFIG_{name}"
+        return self.kconfig.get(key) in ("y", "m")
+
+    @cached_property
+    def exports(self) -> Mapping[str, str]:
+        """Symbols that modules can use -> EXPORT_SYMBOL or EXPORT_SYMBOL_GPL, from Module.symvers."""
+        text = _read(self.build_tree / "Module.symvers") if self.build_tree else None
+        rows = (line.split("\t") for line in (text or "").splitlines())
+        return {row[1]: row[3] for row in rows if len(row) > 3}
+
+    def _config_files(self) -> Iterator[Path]:
+        if self.build_tree:
+            yield self.build_tree / ".config"
+            yield self.build_tree / "include/config/auto.conf"
+        if self.vmlinuz:
+            yield self.vmlinuz.parent / f"config-{self.release}"
+        if self.modules.root:
+            yield self.modules.root / "config"
+        yield Path(f"/boot/config-{self.release}")
+
+    # --- the kernel itself ---
+
+    @cached_property
+    def running(self) -> bool:
+        """Whether this is the kernel that pystap runs on."""
+        return self.release == os.uname().release
+
+    @cached_property
+    def build_id(self) -> str | None:
+        """The kernel's build-id in hexadecimal; None where no image is at hand."""
+        if self.running:
+            from pystap.debuginfo.elf import NT_GNU_BUILD_ID, notes
+
+            try:
+                data = Path("/sys/kernel/notes").read_bytes()
+            except OSError:
+                data = b""
+            for owner, kind, text in notes(data):
+                if owner == b"GNU\0" and kind == NT_GNU_BUILD_ID:
+                    return text.hex()
+        image = self._extract()
+        return image.name if image else None
+
+    def symbols(self) -> SymbolTable:
+        """The kernel's symbols; raises Unresolved where no image is at hand."""
+        return self._symbols
+
+    def kernel_info(self) -> SymbolicInfo:
+        """Functions, types and tracepoints of the kernel."""
+        return self._kernel_info
+
+    @cached_property
+    def btf(self) -> Btf | None:
+        """The kernel's BTF; None where it has none."""
+        folder = self._extract()
+        if folder is None or not (folder / "btf").exists():
+            return None
+        index = load_index((folder / "btf.offsets").read_bytes(), NameTable.open(folder / "btf.names"))
+        return Btf((folder / "btf").read_bytes(), index=index)
+
+    @cached_property
+    def _symbols(self) -> SymbolTable:
+        folder = self._extract()
+        if folder is None:
+            raise Unresolved(f"the symbols of kernel {self.release} are not known: {self._no_image}", hint=self._image_advice)
+        return SymbolTable.open(folder / "symbols")
+
+    @cached_property
+    def _kernel_info(self) -> SymbolicInfo:
+        folder = self._extract()
+        systems = NameTable.open(folder / "systems") if folder else NameTable(b"")
+        return SymbolicInfo(self._symbols, self.btf, self.arch, _system_of(systems), None, self.debuginfo_advice)
+
+    # --- modules ---
+
+    def module_names(self, pattern: str) -> list[str]:
+        """Modules of this kernel by glob, sorted."""
+        return self.modules.glob(pattern)
+
+    def module_path(self, name: str) -> Path:
+        """The file of a module, by name or by path; raises Unresolved saying where it was looked for."""
+        if "/" in name:
+            path = Path(name)
+            if not path.is_file():
+                raise Unresolved(f"no module at {path}")
+            return path
+        found = self.modules.paths().get(name.replace("-", "_"))
+        if found is None:
+            from difflib import get_close_matches
+
+            where = str(self.modules.root) if self.modules.root else f"/lib/modules/{self.release} (there is no such directory)"
+            near = get_close_matches(name.replace("-", "_"), list(self.modules.paths()), 5)
+            raise Unresolved(f"no module '{name}' under {where}", near, "a module elsewhere can be given by its path")
+        return found
+
+    def module_info(self, name: str) -> SymbolicInfo:
+        """Functions and types of a module, found by name under /lib/modules/RELEASE or given by path."""
+        known = self._module_infos.get(name)
+        if known is None:
+            known = self._module_infos[name] = self._open_module(self.module_path(name))
+        return known
+
+    def _open_module(self, path: Path) -> SymbolicInfo:
+        from pystap.debuginfo.image import module_systems
+        from pystap.debuginfo.symtab import module_symbols
+
+        elf = Elf.open(path)
+        blob = elf.contents(".BTF")
+        btf = Btf(blob, self.btf) if blob and self.btf else None
+        symbols = SymbolTable.of(module_symbols(elf))
+        systems = module_systems(elf)
+        return SymbolicInfo(
+            symbols, btf, self.arch, lambda n: systems.get(n, ""), module_name(path), self.debuginfo_advice
+        )
+
+    # --- what is missing, and how to get it ---
+
+    @property
+    def debuginfo_advice(self) -> str:
+        """The command that brings this kernel's DWARF debug-info."""
+        return f"debug-info of this kernel: pystap-prep --debuginfo {self.release}, or apt install linux-image-{self.release}-dbg"
+
+    @property
+    def _no_image(self) -> str:
+        return f"neither /boot/vmlinuz-{self.release} nor a debug vmlinux is there"
+
+    @property
+    def _image_advice(self) -> str:
+        return f"pystap-prep {self.release}, or apt install linux-image-{self.release}"
+
+    # --- the cache ---
+
+    def _extract(self) -> Path | None:
+        return self._extracted
+
+    @cached_property
+    def _extracted(self) -> Path | None:
+        from pystap.debuginfo.image import extract
+
+        store = paths.cache("images", _FORMAT)
+        source = self._image_source()
+        if source is None:
+            return None
+        folder = extract(source, store)
+        machine = _read(folder / "machine")
+        self.arch = by_machine(int(machine)) or self.arch if machine else self.arch
+        return folder
+
+    def _image_source(self) -> Path | None:
+        """The image that describes this kernel: its boot image, else its debug vmlinux, else the running kernel itself."""
+        for path in (self.vmlinuz, self.debuginfo):
+            if path is not None and path.exists():
+                return path
+        return Path("/sys/kernel") if self.running and os.path.exists("/sys/kernel/btf/vmlinux") else None
+
+
+def _system_of(table: NameTable) -> Callable[[str], str]:
+    def system(name: str) -> str:
+        found = table.find(name)
+        return found[0] if found else ""
+
+    return system
+
+
+def _first(*candidates: Path, key: str = "") -> Path | None:
+    return next((p for p in candidates if (p / key if key else p).exists()), None)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return None
