@@ -268,6 +268,8 @@ class SetField:
 
 @node
 class Concat:
+    """`place` may be `left` (then it appends), never `right`."""
+
     place: Union[StrLocal, StrTemp]
     left: Str
     right: Str
@@ -275,7 +277,10 @@ class Concat:
 
 @node
 class Call:
-    """Calls `functions` in turn until one does not `next`; all of one arity and type."""
+    """Calls `functions` in turn until one does not `next`; all of one arity and type.
+
+    A text place is none of the arguments, and no argument is a global that the functions write.
+    """
 
     place: Place | None
     functions: tuple[str, ...]  # ids of Module.functions
@@ -393,7 +398,9 @@ class Print:
 
 @node
 class Sprint:
-    place: StrTemp
+    """sprintf: `place` is none of the arguments."""
+
+    place: Union[StrLocal, StrTemp]
     format: str
     arguments: tuple[Arg, ...]
     mark: Mark = _mark()
@@ -426,7 +433,9 @@ class PrettyPart:
 
 @node
 class Pretty:
-    place: StrTemp
+    """The parts, separated by spaces, as `$x$` (a lone part without a label) and `$$vars` show them."""
+
+    place: Union[StrLocal, StrTemp]
     parts: tuple[PrettyPart, ...]
     depth: int
     space: Space = Space.KERNEL
