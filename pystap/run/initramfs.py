@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 TRAILER = "TRAILER!!!"
+LINKS = 40
+MERGED = ("bin", "sbin", "lib", "lib64")  # links to the directories of the same name in /usr, as on today's systems
 
 
 @dataclass(slots=True)
@@ -16,8 +18,13 @@ class Initramfs:
 
     _entries: dict[str, tuple[int, bytes | Path]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in MERGED:
+            self.directory(f"/usr/{name}")
+            self._entries[name] = (stat.S_IFLNK | 0o777, f"usr/{name}".encode())
+
     def __contains__(self, path: str | Path) -> bool:
-        return str(path).lstrip("/") in self._entries
+        return _name(str(path)) in self._entries
 
     def directory(self, path: str | Path, mode: int = 0o755) -> None:
         """Adds a directory."""
@@ -40,6 +47,19 @@ class Initramfs:
         found = source.stat()
         self._add(str(path), stat.S_IFREG | (stat.S_IMODE(found.st_mode) if mode is None else mode), source)
 
+    def host(self, path: str | Path) -> None:
+        """Adds a file of this machine at its own path, with every symbolic link on the way to it."""
+        pending = str(path)
+        for _ in range(LINKS):
+            link = _first_link(pending)
+            if link is None:
+                break
+            target = os.readlink(link)
+            self.link(link, target)
+            rest = pending[len(link) :]
+            pending = os.path.normpath(os.path.join(os.path.dirname(link), target)) + rest
+        self.file(pending, Path(pending))
+
     def bytes(self) -> bytes:
         """The archive."""
         out = bytearray()
@@ -51,12 +71,27 @@ class Initramfs:
         return bytes(out)
 
     def _add(self, path: str, mode: int, content: bytes | Path) -> None:
-        name = os.path.normpath("/" + path).lstrip("/")
+        name = _name(path)
+        if not name or name in MERGED:
+            return
         for parent in reversed(PurePosixPath(name).parents):
             if str(parent) not in (".", "/") and str(parent) not in self._entries:
                 self._entries[str(parent)] = (stat.S_IFDIR | 0o755, b"")
-        if name:
-            self._entries[name] = (mode, content)
+        self._entries[name] = (mode, content)
+
+
+def _name(path: str) -> str:
+    """The path as the archive spells it: below /usr where the top level is a link."""
+    name = os.path.normpath("/" + path).lstrip("/")
+    return f"usr/{name}" if name.split("/")[0] in MERGED and "/" in name else name
+
+
+def _first_link(path: str) -> str | None:
+    """The first part of a path that is a symbolic link."""
+    for parent in [*reversed(Path(path).parents), Path(path)]:
+        if parent.is_symlink():
+            return str(parent)
+    return None
 
 
 def _header(inode: int, name: str, mode: int, size: int) -> bytes:

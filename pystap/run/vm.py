@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from pystap.run.kernels import Kernel
 BOOT_SECONDS = 60.0
 SILENCE_SECONDS = 60.0  # without an answer to a heartbeat: software emulation may stall for long, a dead guest for ever
 HEARTBEAT_SECONDS = 2.0
+SELECT_SECONDS = 0.1  # how soon a signal is noticed
 MEMORY_MB = 512
 CONSOLE_LINES = 40
 CHUNK = 1 << 16
@@ -113,6 +115,7 @@ class Guest:
     kernel: Kernel
     modules: tuple[str, ...] = ()  # kernel modules to load at boot, with what they depend on
     files: Mapping[str, Path] = field(default_factory=dict)  # path in the guest -> file of this machine
+    host_files: tuple[str, ...] = ()  # files of this machine, in the guest at their own paths
     memory: int = MEMORY_MB
     cpus: int = 1
     accel: str = "tcg"
@@ -122,6 +125,8 @@ class Guest:
     _ports: dict[str, socket.socket] = field(default_factory=dict)
     _replies: bytes = b""
     _runs: int = 0
+    running: bool = False  # a program runs: what is put into `signals` reaches it
+    signals: list[int] = field(default_factory=list)
 
     def __enter__(self) -> Guest:
         self._work = tempfile.mkdtemp(prefix="pystap-vm-")
@@ -173,8 +178,9 @@ class Guest:
         directory: str = "/",
         environment: Mapping[str, str] = ENVIRONMENT,
         timeout: float | None = None,
+        forward_input: bool = False,
     ) -> Finished:
-        """Runs a program to its end; without sinks its output is collected."""
+        """Runs a program to its end; without sinks its output is collected; its input is empty, or once this one's."""
         collected: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         mark = b"\1" + secrets.token_hex(12).encode() + b"\n"
         streams = {
@@ -186,7 +192,12 @@ class Guest:
         strings = [mark.decode("latin-1"), directory, str(len(variables)), *variables, *argv]
         body = b"".join(os.fsencode(s) + b"\0" for s in strings)
         self._send(f"run {self._runs} {len(body)}\n".encode() + body)
-        status = self._serve(streams, timeout)
+        self._give_input(forward_input)
+        self.running = True
+        try:
+            status = self._serve(streams, timeout)
+        finally:
+            self.running = False
         return Finished(bytes(collected[0]), bytes(collected[1]), status)
 
     def sh(self, command: str, timeout: float | None = None) -> Finished:
@@ -216,7 +227,9 @@ class Guest:
                 if now - asked > HEARTBEAT_SECONDS:
                     self._send(b"ping\n")
                     asked = now
-                for key, _ in selector.select(min(HEARTBEAT_SECONDS, 0.5 if deadline is not None else 2.0)):
+                while self.signals:
+                    self.kill(self.signals.pop(0))
+                for key, _ in selector.select(SELECT_SECONDS):
                     heard = time.monotonic()
                     data = self._receive(key.data)
                     if key.data == "control":
@@ -224,6 +237,16 @@ class Guest:
                     else:
                         streams[key.data].feed(data)
         return status
+
+    def _give_input(self, forward: bool) -> None:
+        """The port's end is the program's end of file; without anything to forward it comes at once."""
+        port = self._ports.pop("in", None)
+        if port is None:
+            return
+        if forward and not os.isatty(0):
+            threading.Thread(target=_pump, args=(0, port), daemon=True).start()
+        else:
+            port.close()
 
     def _exit_status(self, data: bytes, status: int | None) -> int | None:
         self._replies += data
@@ -327,6 +350,8 @@ class Guest:
         self._add_modules(archive)
         for path, source in self.files.items():
             archive.file(path, source)
+        for path in self.host_files:
+            archive.host(path)
         return archive
 
     def _add_modules(self, archive: Initramfs) -> None:
@@ -376,10 +401,10 @@ def _add_busybox(archive: Initramfs) -> None:
     busybox = shutil.which("busybox")
     if busybox is None:
         raise StapError("--vm needs a static busybox; install it: apt-get install busybox-static")
-    archive.file("/bin/busybox", Path(busybox), 0o755)
+    archive.file("/usr/bin/busybox", Path(busybox), 0o755)
     for applet in _applets(busybox):
-        if applet not in archive and applet != "bin/busybox":
-            archive.link(applet, "/bin/busybox")
+        if applet not in archive:
+            archive.link(applet, "/usr/bin/busybox")
 
 
 def _applets(busybox: str) -> list[str]:
@@ -396,6 +421,15 @@ def _port_options(ports: Mapping[str, socket.socket]) -> list[str]:
         options += ["-chardev", f"socket,id={name},fd={port.fileno()}"]
         options += ["-device", f"virtserialport,chardev={name},nr={number},name=pystap.{name}"]
     return options
+
+
+def _pump(file: int, port: socket.socket) -> None:
+    with port:
+        try:
+            while data := os.read(file, CHUNK):
+                port.sendall(data)
+        except OSError:
+            pass  # the guest is gone, or this input is
 
 
 def _die_with_parent() -> None:

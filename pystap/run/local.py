@@ -1,0 +1,40 @@
+"""Runs a module on this kernel: starts pystap-run and hands on signals until it has taken the module off again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from pystap.run import binaries
+from pystap.run.options import RunOptions
+
+HANDED_ON = (signal.SIGTERM, signal.SIGHUP)
+
+
+def run(module: Path, options: RunOptions) -> int:
+    """Runs the module and returns the runner's exit status."""
+    output = ["-o", options.output] if options.output else []
+    command = [str(binaries.runner()), *options.runner_arguments(), *output, str(module), *options.parameters()]
+    with subprocess.Popen(command) as process, _handing_on(process):
+        status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """The terminal sends ^C to the runner itself; what is sent to pystap alone is passed on."""
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, hand_on) for number in HANDED_ON}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
