@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from pystap import paths
 from pystap.arch import X86_64, Arch, by_machine, by_uname
+from pystap.debuginfo.api import Tracepoint
 from pystap.debuginfo.btf import Btf, load_index
 from pystap.debuginfo.elf import Elf
 from pystap.debuginfo.locate import ModuleTree, kernel_debug_paths, module_name
@@ -193,7 +195,57 @@ class Target:
     def _kernel_info(self) -> SymbolicInfo:
         folder = self._extract()
         systems = NameTable.open(folder / "systems") if folder else NameTable(b"")
-        return SymbolicInfo(self._symbols, self.btf, self.arch, _system_of(systems), None, self.debuginfo_advice)
+        return SymbolicInfo(self._symbols, self.btf, self.arch, self._system_of(systems), None, self.debuginfo_advice)
+
+    def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
+        """Tracepoints of the kernel and of its modules by glob of `name` or `system:name`."""
+        yield from self.kernel_info().tracepoints(pattern)
+        system, _, name = pattern.rpartition(":")
+        places = (payload.split("\t") for _, payload in self._module_tracepoints.glob(name))
+        for module in sorted({where for known, where in places if fnmatchcase(known, system or "*")}):
+            yield from self.module_info(module).tracepoints(pattern)
+
+    @cached_property
+    def _module_tracepoints(self) -> NameTable:
+        """tracepoint TAB system TAB module, of every module of the tree; made once per state of the tree."""
+        from pystap.debuginfo.image import module_tracepoints
+
+        root = self.modules.root
+        if root is None:
+            return NameTable(b"")
+        store = paths.cache("images", _FORMAT)
+        return NameTable.open(module_tracepoints(root, self.modules.paths(), store))
+
+    def _system_of(self, table: NameTable) -> Callable[[str], str]:
+        """Bare tracepoints (DECLARE_TRACE) have no event that names their system: headers do."""
+
+        def system(name: str) -> str:
+            found = table.find(name)
+            return found[0] if found else self._declared_systems.get(name, "")
+
+        return system
+
+    @cached_property
+    def _declared_systems(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for tree in self.source_trees():
+            for header in sorted((tree / "include/trace/events").glob("*.h")):
+                text = _read(header) or ""
+                system = re.search(r"^#define\s+TRACE_SYSTEM\s+(\w+)", text, re.MULTILINE)
+                if system:
+                    names = re.findall(r"^\s*DECLARE_TRACE(?:_CONDITION)?\(\s*(\w+)", text, re.MULTILINE)
+                    found |= {name: system.group(1) for name in names}
+        return found
+
+    def source_trees(self) -> Iterator[Path]:
+        """The headers' two halves: what was generated for this kernel, and what its makefile includes from elsewhere."""
+        if self.build_tree:
+            yield self.build_tree
+            makefile = _read(self.build_tree / "Makefile") or ""
+            yield from (Path(p) for p in re.findall(r"^include\s+(/\S+)/Makefile", makefile, re.MULTILINE))
+            source = self.build_tree.parent / "source"
+            if source.exists():
+                yield source
 
     # --- modules ---
 
@@ -276,14 +328,6 @@ class Target:
             if path is not None and path.exists():
                 return path
         return Path("/sys/kernel") if self.running and os.path.exists("/sys/kernel/btf/vmlinux") else None
-
-
-def _system_of(table: NameTable) -> Callable[[str], str]:
-    def system(name: str) -> str:
-        found = table.find(name)
-        return found[0] if found else ""
-
-    return system
 
 
 def _first(*candidates: Path, key: str = "") -> Path | None:

@@ -113,7 +113,15 @@ class Btf:
                 continue
             pointer = self._target_of(int(payload[1:]))
             if isinstance(pointer, Pointer) and isinstance(prototype := pointer.target.get(), FunctionType):
-                yield name.removeprefix("btf_trace_"), prototype
+                short = name.removeprefix("btf_trace_")
+                yield short, self._named(short, prototype)
+
+    def _named(self, tracepoint: str, prototype: FunctionType) -> FunctionType:
+        """The prototype with names of parameters, which only the function that calls the probes has."""
+        iterator = self.function(f"__traceiter_{tracepoint}") or self.function(f"__bpf_trace_{tracepoint}")
+        if iterator is None or len(iterator.parameters) != len(prototype.parameters):
+            return prototype
+        return iterator
 
     def variable(self, name: str) -> CType | None:
         """The type of a variable that BTF knows (per-cpu ones)."""

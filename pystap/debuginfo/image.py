@@ -6,7 +6,7 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pystap.debuginfo.btf import Btf
@@ -158,6 +158,26 @@ def module_systems(module: Elf) -> dict[str, str]:
     return _systems_by_relocation(module)
 
 
+def module_tracepoints(root: Path, modules: Mapping[str, Path], store: Path) -> Path:
+    """A NameTable's file: tracepoint TAB system TAB module; made again when the module tree changes."""
+    import hashlib
+
+    newest = max((int(p.stat().st_mtime_ns) for p in (root, root / "modules.dep", root / "modules.order") if p.exists()), default=0)
+    final = store / f"tracepoints-{hashlib.sha1(f'{root} {newest} {len(modules)}'.encode()).hexdigest()}"
+    if not final.exists():
+        lines = []
+        for name, path in modules.items():
+            elf = Elf.open(path)
+            marks = [s.name for s in elf.symbols() if s.name.startswith("__tracepoint_") and s.section]
+            systems = module_systems(elf) if marks else {}
+            points = (m.removeprefix("__tracepoint_") for m in marks)
+            lines += [f"{p}\t{systems.get(p, '')}\t{name}" for p in points]
+        temporary = final.with_suffix(f".{os.getpid()}")
+        temporary.write_bytes(NameTable.build(lines))
+        temporary.rename(final)
+    return final
+
+
 def _strip_system(name: str) -> str:
     return name.removeprefix("str__").removesuffix("__trace_system_name")
 
@@ -188,7 +208,7 @@ def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]
         return
     entries = list(struct.iter_unpack("<IBBHQQ", module.bytes_of(table)))
     for section in module.sections:
-        if section.kind == _SHT_RELA and section.name.startswith(".rela.data"):
+        if section.kind == _SHT_RELA and section.name.startswith((".rela.data", ".rela.ref.data")):
             info = struct.unpack_from("<I", module.data, _info_at(module, section.index))[0]
             for offset, what, addend in struct.iter_unpack("<QQq", module.bytes_of(section)):
                 if what & 0xFFFFFFFF in (_R_X86_64_64, _R_AARCH64_ABS64):
