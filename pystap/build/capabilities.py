@@ -66,6 +66,9 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_TIMER_DELETE_SYNC", InHeader("include/linux/timer.h", r"\btimer_delete_sync\(")),
     ("STAP_HAVE_RELAY_CONST_CALLBACKS", InHeader("include/linux/relay.h", r"const struct rchan_callbacks \*cb")),
     ("STAP_HAVE_FTRACE_REGS", InHeader("include/linux/ftrace.h", r"struct ftrace_regs \*")),
+    # many functions put into a filter at once (v5.18, 4f554e955614)
+    ("STAP_HAVE_FTRACE_SET_FILTER_IPS", Exported("ftrace_set_filter_ips")),
+    ("STAP_HAVE_FTRACE_FREE_FILTER", Exported("ftrace_free_filter")),
     ("STAP_HAVE_FPROBE_IPS", Exported("register_fprobe_ips")),
     ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
 )  # fmt: skip

@@ -1,0 +1,128 @@
+"""kprobe.*: probes by symbol alone. KprobeSite is also what kernel.function and .statement resolve to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pystap.diagnostics import Unresolved
+from pystap.providers.base import NoScope, Request, Resolved
+
+if TYPE_CHECKING:
+    from pystap.target import Target
+
+# An exported function of every kernel: sites are given by their distance from it, which the running kernel's random
+# placement does not change. The engine checks the name that it finds there.
+ANCHOR = "sprint_symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class KprobeSite:
+    """An instruction of the kernel or of a module: the symbol's, `offset` bytes in, or a raw `address`."""
+
+    symbol: str
+    module: str | None = None
+    offset: int = 0
+    address: int | None = None  # absolute, of kprobe.statement(ADDR).absolute
+    distance: int | None = None  # of the symbol from ANCHOR, where the kernel's link-time addresses are known
+    fentry: bool = False  # the symbol begins with an ftrace call
+    is_return: bool = False
+    maxactive: int = 0  # 0: the engine's default
+    engine: ClassVar[str] = "kprobe"
+
+    @property
+    def kind(self) -> str:
+        """How the engine finds the place, as runtime/engines/kprobe.h names it."""
+        if self.address is not None:
+            return "STAP_PLACE_ADDRESS"
+        return "STAP_PLACE_NAME" if self.distance is None else "STAP_PLACE_DISTANCE"
+
+    @property
+    def place(self) -> int:
+        """The number that belongs to `kind`, as unsigned 64 bits."""
+        number = self.address if self.address is not None else self.distance
+        return (number or 0) & 0xFFFFFFFFFFFFFFFF
+
+
+class Kprobe:
+    """kprobe.function("f"), kprobe.module("m").function("f"), kprobe.statement(ADDR).absolute."""
+
+    patterns: ClassVar[tuple[str, ...]] = (
+        "kprobe.function(str)[.call|.exported|.return[.maxactive(num)]]",
+        "kprobe.module(str).function(str)[.call|.exported|.return[.maxactive(num)]]",
+        "kprobe.statement(num).absolute",
+    )
+
+    def resolve(self, request: Request) -> Iterable[Resolved]:
+        """One site for each symbol that matches; raises Unresolved where none does."""
+        if request.pattern.startswith("kprobe.statement"):
+            return [_absolute(request)]
+        if request.pattern.startswith("kprobe.module"):
+            return list(_in_modules(request))
+        return list(_in_kernel(request))
+
+
+def suffixes(request: Request) -> tuple[str, bool, int]:
+    """Of the written point: what follows function(...), whether it is a return probe, and its maxactive."""
+    names = [c.name for c in request.point.components]
+    at = max(i for i, name in enumerate(names) if name == "function")
+    rest = request.point.components[at + 1 :]
+    maxactive = next((c.argument for c in rest if c.name == "maxactive"), 0)
+    assert isinstance(maxactive, int)
+    if maxactive < 0 or any(c.name == "maxactive" and not c.argument for c in rest):
+        raise Unresolved("maxactive must be greater than 0")
+    return "".join(f".{c}" for c in rest), any(c.name == "return" for c in rest), maxactive
+
+
+def kernel_sites(target: Target, name: str, is_return: bool = False, maxactive: int = 0) -> Iterator[KprobeSite]:
+    """The sites of a kernel function by its exact name: one for each static of that name."""
+    symbols = [s for s in target.symbols().lookup_all(name) if s.is_function and s.probeable]
+    anchor = target.symbols().lookup(ANCHOR)
+    if anchor is None or not all(s.address for s in symbols):
+        yield KprobeSite(name, is_return=is_return, maxactive=maxactive)
+        return
+    for symbol in symbols:
+        yield KprobeSite(
+            name,
+            distance=symbol.address - anchor.address,
+            fentry=symbol.has_fentry,
+            is_return=is_return,
+            maxactive=maxactive,
+        )
+
+
+def _absolute(request: Request) -> Resolved:
+    address = request.arguments[0]
+    assert isinstance(address, int)
+    if not request.options.guru:
+        raise Unresolved("absolute statement probe in unprivileged script; need stap -g")
+    return Resolved(KprobeSite("", address=address), NoScope(), str(request.point), context="kernel")
+
+
+def _in_kernel(request: Request) -> Iterator[Resolved]:
+    pattern = str(request.arguments[0])
+    suffix, is_return, maxactive = suffixes(request)
+    names = request.target.symbols().functions(pattern)
+    if suffix == ".exported":
+        names = [name for name in names if name in request.target.exported]
+    if not names:
+        raise Unresolved("no match", request.target.symbols().similar(pattern, 5))
+    for name in names:
+        for site in kernel_sites(request.target, name, is_return, maxactive):
+            point = f'kprobe.function("{name}"){suffix}'
+            yield Resolved(site, NoScope(), point, is_return, context="kernel")
+
+
+def _in_modules(request: Request) -> Iterator[Resolved]:
+    module_pattern, pattern = (str(a) for a in request.arguments[:2])
+    suffix, is_return, maxactive = suffixes(request)
+    found = False
+    for module in request.target.modules(module_pattern):
+        for function in request.target.module_info(module).functions(pattern):
+            found = True
+            site = KprobeSite(function.name, module, is_return=is_return, maxactive=maxactive)
+            point = f'kprobe.module("{module}").function("{function.name}"){suffix}'
+            yield Resolved(site, NoScope(), point, is_return, context="kernel")
+    if not found:
+        raise Unresolved("no match")

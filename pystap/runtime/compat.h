@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * compat.h: what differs between kernels (5.10 and later), behind one spelling.
+ * The only file that asks STAP_HAVE_*; those come from the kernel's headers and
+ * exports (build/capabilities.py). Wrappers only: contexts and locks are those
+ * of the function that each stands for.
+ */
+#ifndef STAP_COMPAT_H
+#define STAP_COMPAT_H
+
+#include <linux/ftrace.h>
+#include <linux/hrtimer.h>
+#include <linux/kprobes.h>
+#include <linux/timer.h>
+
+/* --- timers -------------------------------------------------------------------------------------------- */
+
+static inline void stap_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*function)(struct hrtimer *),
+				      clockid_t clock, enum hrtimer_mode mode)
+{
+#if STAP_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, clock, mode);
+#else
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+#endif
+}
+
+static inline void stap_timer_delete_sync(struct timer_list *timer)
+{
+#if STAP_HAVE_TIMER_DELETE_SYNC
+	timer_delete_sync(timer);
+#else
+	del_timer_sync(timer);
+#endif
+}
+
+/* --- return probes ------------------------------------------------------------------------------------- */
+
+/* The kretprobe of an instance; NULL when it is being unregistered. */
+static __always_inline struct kretprobe *stap_kretprobe_of(struct kretprobe_instance *instance)
+{
+#if STAP_HAVE_GET_KRETPROBE
+	return get_kretprobe(instance);
+#else
+	return instance->rp;
+#endif
+}
+
+/* Where the probed function returns to. */
+static __always_inline unsigned long stap_kretprobe_address(struct kretprobe_instance *instance)
+{
+#if defined(CONFIG_KRETPROBE_ON_RETHOOK)
+	return instance->node.ret_addr;
+#else
+	return (unsigned long)instance->ret_addr;
+#endif
+}
+
+/* --- ftrace -------------------------------------------------------------------------------------------- */
+
+#if STAP_HAVE_FTRACE_REGS
+typedef struct ftrace_regs stap_ftrace_regs;
+#define stap_ftrace_pt_regs(fregs) ftrace_get_regs(fregs)
+#else
+typedef struct pt_regs stap_ftrace_regs;
+#define stap_ftrace_pt_regs(fregs) (fregs)
+#endif
+
+static inline void stap_ftrace_free_filter(struct ftrace_ops *ops)
+{
+#if STAP_HAVE_FTRACE_FREE_FILTER
+	ftrace_free_filter(ops);
+#else
+	ftrace_set_filter(ops, NULL, 0, 1);
+#endif
+}
+
+#endif
