@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, TypeVar, Union, dataclass_transform
 
 from pystap.source import NOWHERE, Span
 
-node = dataclass(frozen=True, slots=True)
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def node(cls: type[_T]) -> type[_T]:
+    """The decorator of every node: a frozen dataclass with slots."""
+    return dataclass(frozen=True, slots=True)(cls)
 
 
 class Space(enum.Enum):
