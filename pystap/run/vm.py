@@ -48,7 +48,7 @@ PORT_MODULES = (
 PORTS = ("control", "out", "err", "in")
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
-    "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
+    "acpi=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
 )
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
 

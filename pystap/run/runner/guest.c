@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,9 +24,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -90,6 +93,19 @@ static void load_modules(void)
 	}
 	if (list)
 		fclose(list);
+}
+
+/* Packets of the guest to itself need no configuration beyond this. */
+static void raise_loopback(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (inet >= 0)
+		ioctl(inet, SIOCSIFFLAGS, &request);
+	close(inet);
+	if (sethostname("vm", 2))
+		perror("hostname");
 }
 
 /* The port appears some time after its driver was loaded. */
@@ -283,6 +299,7 @@ int main(void)
 	mount_at("debugfs", "/sys/kernel/debug", "");
 	mount_at("tracefs", "/sys/kernel/tracing", "");
 	load_modules();
+	raise_loopback();
 	control = open_port(1, O_RDWR);
 	out = open_port(2, O_WRONLY);
 	err = open_port(3, O_WRONLY);
