@@ -273,6 +273,7 @@ class PrettyField(Node):
     label: str  # "count=" or ""
     access: TargetAccess | None  # None: the value is not there, printed as ?
     address: TargetAccess | None = None  # where a struct, union or array lies
+    user: bool = False  # in the memory of the probed process
 
 
 Expr = Union[
