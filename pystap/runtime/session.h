@@ -105,6 +105,7 @@ static int stap_session_start(s32 target)
 	if (!stap_state_move(STAP_STATE_LOADED, STAP_STATE_STARTING))
 		return -EALREADY;
 	stap_target_pid = target;
+	stap_runner_pid = current->tgid;
 	error = stap_engines_start();
 	if (error) {
 		stap_request_abort();

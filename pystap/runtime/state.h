@@ -11,6 +11,7 @@ static atomic_t stap_state = ATOMIC_INIT(STAP_STATE_LOADED);
 static atomic_t stap_error_count = ATOMIC_INIT(0);
 static atomic_t stap_skipped_count = ATOMIC_INIT(0);
 static pid_t stap_target_pid;
+static pid_t stap_runner_pid;	/* who reads the output */
 
 static DECLARE_WAIT_QUEUE_HEAD(stap_state_wait);
 
