@@ -1,0 +1,241 @@
+"""Source text -> ast.File: the lexer, the preprocessor, and an LALR loop over the grammar's tables.
+
+After an error it goes on at the next probe, function or global, so that one run shows the errors of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from pystap.diagnostics import Diagnostics, Severity
+from pystap.source import SourceFile
+from pystap.syntax import ast, tables
+from pystap.syntax.build import Builder, Refused
+from pystap.syntax.lexer import Token, junk_reason
+from pystap.syntax.preprocess import Macro, Preprocessed, PreprocessContext, preprocess
+from pystap.syntax.words import Word, words
+
+Macros = Callable[[str], Macro | None]
+
+_ITEM_STARTS = frozenset(("probe", "function", "global", "private"))
+
+
+def parse(
+    source: SourceFile,
+    context: PreprocessContext,
+    macros: Macros | Mapping[str, Macro] | None,
+    diagnostics: Diagnostics,
+) -> ast.File:
+    """Parses one file; what is wrong with it goes into the diagnostics, and what is right into the tree."""
+    return parse_tokens(source, preprocess(source, context, _lookup(macros), diagnostics), context, diagnostics)
+
+
+def parse_script(
+    source: SourceFile,
+    context: PreprocessContext,
+    macros: Macros | Mapping[str, Macro] | None,
+    diagnostics: Diagnostics,
+) -> ast.File:
+    """Parses the user's script: `parse`, and warnings of command line arguments that it leaves unused."""
+    read = preprocess(source, context, _lookup(macros), diagnostics)
+    if not read.tokens and not diagnostics.failed:
+        after = " after preprocessing" if source.text.strip() else ""
+        diagnostics.error(None, "empty", f"Input file '{source.name}' is empty{after}.", severity=Severity.PARSE)
+    for number in range(1, len(context.arguments) + 1):
+        if number not in read.arguments_used and not diagnostics.failed:
+            diagnostics.warn(None, "unused-argument", f"unused command line option ${number}/@{number}")
+    return parse_tokens(source, read, context, diagnostics)
+
+
+def parse_tokens(
+    source: SourceFile, read: Preprocessed, context: PreprocessContext, diagnostics: Diagnostics
+) -> ast.File:
+    """Parses what the preprocessor left."""
+    return _Parser(source, context, diagnostics).run(words(read.tokens))
+
+
+def _lookup(macros: Macros | Mapping[str, Macro] | None) -> Macros:
+    if macros is None:
+        return lambda name: None
+    return macros.get if isinstance(macros, Mapping) else macros
+
+
+@cache
+def _tables() -> tables.Tables:
+    return tables.load()
+
+
+class _Parser:
+    """One run of the LALR machine. The stacks go side by side: state, value, and the first word of the value."""
+
+    def __init__(self, source: SourceFile, context: PreprocessContext, diagnostics: Diagnostics) -> None:
+        self.source = source
+        self.diagnostics = diagnostics
+        builder = Builder(guru=context.guru or not source.is_user)
+        self.tables = _tables()
+        self.methods: list[Callable[[Token, list[Any]], Any] | None] = [
+            getattr(builder, rule.method) if rule.method and rule.method != "start" else None
+            for rule in self.tables.rules
+        ]
+        self.states: list[int] = []
+        self.values: list[Any] = []
+        self.firsts: list[int] = []
+        self.items: list[ast.Item] = []
+        self.words: list[Word] = []
+
+    def run(self, found: list[Word]) -> ast.File:
+        end = found[-1][1] if found else Token("op", "", "", self.source, 0, 0)
+        self.words = [*found, ("$END", end)]
+        at = 0
+        self._restart()
+        while at < len(self.words):
+            try:
+                self._word(at)
+                at += 1
+            except Refused as wrong:
+                self._report(wrong)
+                at = self._next_item(at)
+        return ast.File(self.source, tuple(self.items), span=Token("op", "", "", self.source, 0, 0).span)
+
+    def _restart(self) -> None:
+        """Forgets all but the whole items."""
+        self.states, self.values, self.firsts = [self.tables.start], [], []
+
+    def _next_item(self, at: int) -> int:
+        """Where to go on after an error: past this word, and not within the item that was begun."""
+        begun = self.firsts[-1] if self.firsts else at
+        self._restart()
+        at = max(at, begun + 1)
+        while at < len(self.words) - 1 and self.words[at][0] not in _ITEM_STARTS:
+            at += 1
+        return at if at < len(self.words) - 1 else len(self.words)
+
+    def _word(self, at: int) -> None:
+        """Feeds one terminal to the machine: reductions, then a shift."""
+        name, token = self.words[at]
+        actions, rules = self.tables.actions, self.tables.rules
+        states, values, firsts = self.states, self.values, self.firsts
+        while True:
+            action = actions[states[-1]].get(name)
+            if action is None:
+                raise self._unexpected(name, token, states[-1])
+            if action >= 0:
+                states.append(action)
+                values.append(token)
+                firsts.append(at)
+                return
+            rule = rules[~action]
+            if rule.unit and rule.size == 1:
+                del states[-1]
+                states.append(self.tables.gotos[states[-1]][rule.origin])
+                continue
+            if self._reduce(~action, rule, at):
+                return
+
+    def _reduce(self, number: int, rule: tables.Rule, at: int) -> bool:
+        """Replaces a rule's values by what they make; True at the end of the file."""
+        states, values, firsts = self.states, self.values, self.firsts
+        size = rule.size
+        first = firsts[-size] if size else at
+        taken = values[len(values) - size :]
+        if size:
+            del states[-size:], values[-size:], firsts[-size:]
+        if rule.origin == "start":
+            self.items.extend(_spliced(rule.kept, taken))
+            return True
+        kept = _spliced(rule.kept, taken)
+        method = self.methods[number]
+        if method is not None:
+            value = method(self.words[first][1], kept)
+        else:
+            value = kept[0] if rule.unit else kept
+        states.append(self.tables.gotos[states[-1]][rule.origin])
+        values.append(value)
+        firsts.append(first)
+        if rule.origin == "_items" and kept:
+            self.items.extend(kept)
+            values[-1] = []
+        return False
+
+    # --- errors -------------------------------------------------------------------------------------------
+
+    def _unexpected(self, name: str, token: Token, state: int) -> Refused:
+        if name == "?junk" and token.text[0] in "\"%":
+            return Refused(token, junk_reason(token))
+        if name == "?operator":
+            return Refused(token, f"unknown operator {token.text}")
+        if name == "$END":
+            return Refused(token, "unexpected end-of-file", at_end=True)
+        return Refused(token, _expected(self._acceptable(state)))
+
+    def _acceptable(self, state: int) -> set[str]:
+        """The terminals that could really come next: those that end in a shift."""
+        return {name for name in self.tables.actions[state] if self._shifts(name)}
+
+    def _shifts(self, name: str) -> bool:
+        states = list(self.states)
+        while True:
+            action = self.tables.actions[states[-1]].get(name)
+            if action is None:
+                return False
+            if action >= 0:
+                return True
+            rule = self.tables.rules[~action]
+            if rule.origin == "start":
+                return True
+            if rule.size:
+                del states[-rule.size :]
+            states.append(self.tables.gotos[states[-1]][rule.origin])
+
+    def _report(self, wrong: Refused) -> None:
+        where = wrong.token.span
+        token = "EOF" if wrong.at_end else wrong.token.described()
+        self.diagnostics.error(
+            where, wrong.code, wrong.message, token=f"at: {token}" if wrong.before else token, severity=Severity.PARSE
+        )
+
+
+def _spliced(kept: tuple[int, ...], taken: list[Any]) -> list[Any]:
+    out: list[Any] = []
+    for at in kept:
+        value = taken[at]
+        if type(value) is list:
+            out.extend(value)
+        else:
+            out.append(value)
+    return out
+
+
+def _expected(names: set[str]) -> str:
+    if "probe" in names and "function" in names:
+        return "expected 'probe', 'global', 'private', 'function', or '%{'"
+    if "foreach" in names:
+        return "expected statement"
+    if {"NUMBER", "TARGET", "("} <= names:
+        return "expected expression"
+    if "COMPONENT" in names:
+        return "expected probe point specifier"
+    shown = sorted(_WORDS.get(name, f"'{name}'") for name in names if name != "$END")
+    if len(shown) == 1:
+        return f"expected {shown[0]}"
+    if len(shown) <= 5:
+        return f"expected {', '.join(shown[:-1])} or {shown[-1]}"
+    # Behind an expression nearly every operator could follow: the brackets and separators say what is missing.
+    closers = [f"'{name}'" for name in (")", "]", ":", ";", ",") if name in names]
+    return f"expected {' or '.join(closers)}" if closers else "unexpected token"
+
+
+_WORDS = {
+    "IDENT": "identifier",
+    "NUMBER": "literal number",
+    "STRING": "literal string",
+    "TYPE": "'long' or 'string'",
+    "EMBEDDED": "'%{'",
+    "MEMBER": "field name",
+    "AGGREGATE": "'@count' or the like",
+    "TARGET": "target variable",
+    "PRINT": "print function",
+    "DOLLARS": "'$'",
+}
