@@ -49,8 +49,8 @@ class Kprobe:
     """kprobe.function("f"), kprobe.module("m").function("f"), kprobe.statement(ADDR).absolute."""
 
     patterns: ClassVar[tuple[str, ...]] = (
-        "kprobe.function(str)[.call|.exported|.return[.maxactive(num)]]",
-        "kprobe.module(str).function(str)[.call|.exported|.return[.maxactive(num)]]",
+        "kprobe.function(str)[.call|.return[.maxactive(num)]]",
+        "kprobe.module(str).function(str)[.call|.return[.maxactive(num)]]",
         "kprobe.statement(num).absolute",
     )
 
@@ -75,21 +75,32 @@ def suffixes(request: Request) -> tuple[str, bool, int]:
     return "".join(f".{c}" for c in rest), any(c.name == "return" for c in rest), maxactive
 
 
-def kernel_sites(target: Target, name: str, is_return: bool = False, maxactive: int = 0) -> Iterator[KprobeSite]:
-    """The sites of a kernel function by its exact name: one for each static of that name."""
-    symbols = [s for s in target.symbols().lookup_all(name) if s.is_function and s.probeable]
-    anchor = target.symbols().lookup(ANCHOR)
-    if anchor is None or not all(s.address for s in symbols):
-        yield KprobeSite(name, is_return=is_return, maxactive=maxactive)
-        return
-    for symbol in symbols:
+def kernel_sites(target: Target, pattern: str, is_return: bool = False, maxactive: int = 0) -> Iterator[KprobeSite]:
+    """The sites of the kernel functions that match a glob: one for each address, so statics of one name are all there."""
+    table = target.symbols()
+    anchor = table.lookup(ANCHOR)
+    for symbol in table.symbols(pattern):
+        if not symbol.is_function or not symbol.probeable or _no_function(symbol.name, pattern):
+            continue
+        placed = anchor is not None and anchor.address and symbol.address
         yield KprobeSite(
-            name,
-            distance=symbol.address - anchor.address,
+            symbol.name,
+            distance=symbol.address - anchor.address if anchor is not None and placed else None,
             fentry=symbol.has_fentry,
             is_return=is_return,
             maxactive=maxactive,
         )
+
+
+def _no_function(name: str, pattern: str) -> bool:
+    """Labels of assembly code, padding, and the unlikely halves of functions, unless they are asked for by name."""
+    return name != pattern and (name.startswith((".", "__pfx_", "__cfi_")) or ".cold" in name)
+
+
+def module_sites(target: Target, module: str, pattern: str, is_return: bool = False, maxactive: int = 0) -> Iterator[KprobeSite]:
+    """The sites of a module's functions; the kernel finds them by name when the module is there."""
+    for function in target.module_info(module).functions(pattern):
+        yield KprobeSite(function.name, function.module, is_return=is_return, maxactive=maxactive)
 
 
 def _absolute(request: Request) -> Resolved:
@@ -103,26 +114,22 @@ def _absolute(request: Request) -> Resolved:
 def _in_kernel(request: Request) -> Iterator[Resolved]:
     pattern = str(request.arguments[0])
     suffix, is_return, maxactive = suffixes(request)
-    names = request.target.symbols().functions(pattern)
-    if suffix == ".exported":
-        names = [name for name in names if name in request.target.exported]
-    if not names:
+    site = None
+    for site in kernel_sites(request.target, pattern, is_return, maxactive):
+        point = f'kprobe.function("{site.symbol}"){suffix}'
+        yield Resolved(site, NoScope(), point, is_return, context="kernel")
+    if site is None:
         raise Unresolved("no match", request.target.symbols().similar(pattern, 5))
-    for name in names:
-        for site in kernel_sites(request.target, name, is_return, maxactive):
-            point = f'kprobe.function("{name}"){suffix}'
-            yield Resolved(site, NoScope(), point, is_return, context="kernel")
 
 
 def _in_modules(request: Request) -> Iterator[Resolved]:
     module_pattern, pattern = (str(a) for a in request.arguments[:2])
     suffix, is_return, maxactive = suffixes(request)
     found = False
-    for module in request.target.modules(module_pattern):
-        for function in request.target.module_info(module).functions(pattern):
+    for module in request.target.module_names(module_pattern) or [module_pattern]:
+        for site in module_sites(request.target, module, pattern, is_return, maxactive):
             found = True
-            site = KprobeSite(function.name, module, is_return=is_return, maxactive=maxactive)
-            point = f'kprobe.module("{module}").function("{function.name}"){suffix}'
+            point = f'kprobe.module("{site.module}").function("{site.symbol}"){suffix}'
             yield Resolved(site, NoScope(), point, is_return, context="kernel")
     if not found:
         raise Unresolved("no match")

@@ -1,0 +1,141 @@
+"""kernel.* and module("m").* by function: entries and returns, from the symbol table and BTF.
+
+What needs line numbers, inlined copies or locals needs DWARF and is refused with the command that brings it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pystap.debuginfo.api import DebugInfo, Function
+from pystap.diagnostics import Unresolved
+from pystap.providers.base import NoScope, Request, Resolved
+from pystap.providers.kprobe import KprobeSite, kernel_sites, module_sites, suffixes
+from pystap.providers.scopes import LazyScope
+
+_NEEDS_DWARF = frozenset(("inline", "label", "callee", "callees", "nearest"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The kernel or one module: how its sites are found, who knows its types, and how points in it are spelt."""
+
+    prefix: str  # kernel, module("ext4")
+    info: Callable[[], DebugInfo]
+    sites: Callable[[str, bool, int], Iterator[KprobeSite]]
+
+
+class KernelFunction:
+    """kernel.function("f"), module("m").function("f") and their kin."""
+
+    patterns: ClassVar[tuple[str, ...]] = tuple(
+        prefix + rest
+        for prefix in ("kernel", "module(str)")
+        for rest in (
+            ".function(str)[.call|.exported|.inline|.return[.maxactive(num)]|.label(str)]",
+            ".function(str).callee(str)[.call|.return]",
+            ".function(str).callees",
+            ".function(str).callees(num)",
+            ".function(num)[.call|.exported|.return[.maxactive(num)]]",
+            ".statement(str)[.nearest]",
+            ".statement(num)[.nearest]",
+        )
+    ) + ("kernel.statement(num).absolute",)
+
+    def resolve(self, request: Request) -> Iterable[Resolved]:
+        """All functions that the point means; raises Unresolved where there is none or DWARF is needed."""
+        if request.point.components[-1].name == "absolute":
+            return [_absolute(request)]
+        _refuse_what_needs_dwarf(request)
+        pattern = request.point.components[1].argument
+        if isinstance(pattern, int):
+            return [_at_address(request, pattern)]
+        return _functions(request, str(pattern))
+
+
+def _refuse_what_needs_dwarf(request: Request) -> None:
+    names = [c.name for c in request.point.components]
+    pattern = request.point.components[1].argument
+    if isinstance(pattern, str) and "@" in pattern:
+        raise _needs_dwarf(request, "source files and lines are")
+    if needed := _NEEDS_DWARF.intersection(names):
+        raise _needs_dwarf(request, f".{min(needed)} is")
+    if names[1] == "statement":
+        raise _needs_dwarf(request, ".statement is")
+
+
+def _needs_dwarf(request: Request, what: str) -> Unresolved:
+    return Unresolved(f"{what} known to DWARF debug-info only", hint=request.target.debuginfo_advice)
+
+
+def _functions(request: Request, pattern: str) -> Iterator[Resolved]:
+    suffix, is_return, maxactive = suffixes(request)
+    exported = ".exported" in suffix
+    found = False
+    for place in _places(request):
+        info: DebugInfo | None = None
+        for site in place.sites(pattern, is_return, maxactive):
+            if exported and site.symbol not in request.target.exports:
+                continue
+            info = info or place.info()
+            found = True
+            yield _resolved(place.prefix, suffix, info, site)
+    if not found:
+        raise Unresolved(_no_match(request, pattern))
+
+
+def _resolved(prefix: str, suffix: str, info: DebugInfo, site: KprobeSite) -> Resolved:
+    function = Function(site.symbol, site.module)
+    scope = LazyScope(lambda: info.scope(function))
+    point = f'{prefix}.function("{site.symbol}"){suffix}'
+    return Resolved(site, scope, point, site.is_return, context="kernel")
+
+
+def _places(request: Request) -> Iterator[_Place]:
+    target = request.target
+    if request.point.components[0].name == "kernel":
+        yield _Place("kernel", target.kernel_info, lambda p, r, m: kernel_sites(target, p, r, m))
+        return
+    wanted = str(request.arguments[0])
+    for name in [wanted] if "/" in wanted else target.module_names(wanted) or [wanted]:
+        yield _module(request, name)
+
+
+def _module(request: Request, name: str) -> _Place:
+    target = request.target
+    return _Place(
+        f'module("{name}")',
+        lambda: target.module_info(name),
+        lambda p, r, m: module_sites(target, name, p, r, m),
+    )
+
+
+def _no_match(request: Request, pattern: str) -> str:
+    if request.point.components[0].name != "kernel" or "*" in pattern:
+        return "no match"
+    similar = request.target.symbols().similar(pattern, 5)
+    return f"no match (similar functions: {', '.join(similar)})" if similar else "no match"
+
+
+def _absolute(request: Request) -> Resolved:
+    address = request.arguments[0]
+    assert isinstance(address, int)
+    if not request.options.guru:
+        raise Unresolved("absolute statement probe in unprivileged script; need stap -g")
+    return Resolved(KprobeSite("", address=address), NoScope(), str(request.point), context="kernel")
+
+
+def _at_address(request: Request, address: int) -> Resolved:
+    """function(ADDR): the function that covers a link-time address of the kernel."""
+    if request.point.components[0].name != "kernel":
+        raise _needs_dwarf(request, "functions of modules by address are")
+    found = request.target.symbols().at(address & 0xFFFFFFFFFFFFFFFF)
+    suffix, is_return, maxactive = suffixes(request)
+    if found is None:
+        raise Unresolved("no match")
+    wanted = found[0].name
+    for site in kernel_sites(request.target, wanted, is_return, maxactive):
+        return _resolved("kernel", suffix, request.target.kernel_info(), site)
+    raise Unresolved("no match")
