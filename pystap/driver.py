@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap import paths
+from pystap import doctor, paths
 from pystap.diagnostics import Diagnostics, StapError
 from pystap.options import Options
 from pystap.source import SourceFile
@@ -86,6 +86,7 @@ class _Session:
     def _compile(self, scripts: list[SourceFile], target: Target, key: str) -> Path | None:
         """Passes 1 to 4, or as many as were asked for; the module's path after pass 4."""
         options = self.options
+        self._check_kernel(target)
         with self._pass(1) as said:
             files, library = self._parse(scripts, target)
             said.append(f"parsed user script and {library.count} library scripts")
@@ -94,6 +95,7 @@ class _Session:
         with self._pass(2) as said:
             program = self._elaborate(files, library, target)
             said.append(f"analyzed script: {_counts(program)}")
+            doctor.require_engines(target, {p.site.engine for p in program.probes})
         if options.last_pass == 2 or options.dump == "program":
             from pystap.elaborate.dump import dump
 
@@ -110,12 +112,20 @@ class _Session:
         return self._deliver(built.path)
 
     def _target(self) -> Target:
+        from pystap.run import kernels
         from pystap.target import Target
 
-        release = self.options.release
-        if self.options.vm is not None and release is None:
-            release = vm_release(self.options.vm)
-        return Target.of(release)
+        wanted = self.options.release or self.options.vm
+        if wanted is None or "/" in wanted:
+            return Target.of(wanted)
+        return Target.of(wanted, kernels.find)
+
+    def _check_kernel(self, target: Target) -> None:
+        """One clear error before anything is compiled, where the kernel or this machine can not do it."""
+        if self.options.last_pass >= 4:
+            doctor.require_build(target)
+        if self.options.last_pass == 5:
+            doctor.require_run(target, self.options)
 
     def _parse(self, scripts: list[SourceFile], target: Target) -> tuple[list[ast.File], Library]:
         from pystap.library import open_library
@@ -259,6 +269,8 @@ class _Session:
                 output=options.output,
                 timeout=options.timeout,
                 params=options.globals,
+                suppress_warnings=options.suppress_warnings,
+                rotate=options.rotate,
                 vm=target.release if options.vm is not None else None,
                 verbose=verbose,
                 buffer_mb=options.buffer_mb,
@@ -324,13 +336,6 @@ def _folder_identity(folder: Path) -> str:
             stat = os.stat(os.path.join(root, name))
             parts.append(f"{root}/{name}:{stat.st_size}:{stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def vm_release(wanted: str) -> str:
-    """The release of the guest kernel that --vm[=RELEASE] means."""
-    from pystap.run import kernels
-
-    return kernels.find(wanted).release
 
 
 def use_color(options: Options) -> bool:
@@ -407,7 +412,7 @@ def _later(what: str) -> int:
 _ERRANDS = {
     "clean-cache": _clean_cache,
     "prep": _prep,
-    "doctor": lambda options, text: _later("--doctor"),
+    "doctor": lambda options, text: doctor.run(options),
     "resolve": lambda options, text: _later("--resolve"),
     "explain": lambda options, text: _later("--explain"),
     "attach": lambda options, text: _later("-A"),
