@@ -10,6 +10,8 @@
 #ifndef STAP_ENGINE_FENTRY_H
 #define STAP_ENGINE_FENTRY_H
 
+#include <linux/sort.h>
+
 struct stap_fentry {
 	unsigned long address;	/* of the function */
 	struct stap_probe *probe;

@@ -7,6 +7,10 @@
 #ifndef STAP_ENGINE_TIMER_H
 #define STAP_ENGINE_TIMER_H
 
+#include <linux/cpu.h>
+#include <linux/random.h>
+#include <asm/irq_regs.h>
+
 enum stap_timer_kind {
 	STAP_TIMER_HRTIMER,	/* interval in nanoseconds */
 	STAP_TIMER_JIFFIES,	/* interval in jiffies */
