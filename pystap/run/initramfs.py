@@ -16,15 +16,19 @@ MERGED = ("bin", "sbin", "lib", "lib64")  # links to the directories of the same
 class Initramfs:
     """Collects files, directories and links; parents of what is added appear by themselves."""
 
+    base: bool = True  # with the links that every guest has; else it adds to such a one
     _entries: dict[str, tuple[int, bytes | Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in MERGED:
+        for name in MERGED if self.base else ():
             self.directory(f"/usr/{name}")
             self._entries[name] = (stat.S_IFLNK | 0o777, f"usr/{name}".encode())
 
     def __contains__(self, path: str | Path) -> bool:
         return _name(str(path)) in self._entries
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
 
     def directory(self, path: str | Path, mode: int = 0o755) -> None:
         """Adds a directory."""

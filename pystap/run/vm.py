@@ -6,27 +6,26 @@ probe on the guest's file or terminal functions sees is not pystap's plumbing.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import selectors
 import shutil
-import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from pystap import paths
 from pystap.diagnostics import StapError
-from pystap.run import binaries
+from pystap.run import binaries, machine
 from pystap.run.initramfs import Initramfs
 from pystap.run.kernels import Kernel
+from pystap.run.machine import Machine, Spec
 
 BOOT_SECONDS = 60.0
 SILENCE_SECONDS = 60.0  # without an answer to a heartbeat: software emulation may stall for long, a dead guest for ever
@@ -45,11 +44,12 @@ PORT_MODULES = (
     "virtio_pci",
     "virtio_console",
 )
-PORTS = ("control", "out", "err", "in")
-COMMAND_LINE = (
-    "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
-    "acpi=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
-)
+BASE_FILES = {
+    "/etc/hostname": "vm\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/group": "root:x:0:\n",
+    "/etc/hosts": "127.0.0.1 localhost vm\n",
+}
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
 
 
@@ -120,19 +120,17 @@ class Guest:
     cpus: int = 1
     accel: str = "tcg"
     boot_seconds: float = BOOT_SECONDS
-    _work: str = ""
-    _qemu: subprocess.Popen[bytes] | None = None
-    _ports: dict[str, socket.socket] = field(default_factory=dict)
+    use_template: bool = True
+    _machine: Machine | None = None
     _replies: bytes = b""
     _runs: int = 0
     running: bool = False  # a program runs: what is put into `signals` reaches it
     signals: list[int] = field(default_factory=list)
 
     def __enter__(self) -> Guest:
-        self._work = tempfile.mkdtemp(prefix="pystap-vm-")
         try:
-            self._boot()
-            self._await(b"ready", self.boot_seconds)
+            self._machine = self._come_up()
+            self._install()
         except BaseException:
             self.close()
             raise
@@ -143,24 +141,13 @@ class Guest:
 
     def close(self) -> None:
         """Ends the guest at once and removes what it left on this machine."""
-        if self._qemu is not None:
-            self._qemu.kill()
-            self._qemu.wait()
-            self._qemu = None
-        for port in self._ports.values():
-            port.close()
-        self._ports.clear()
-        if self._work:
-            shutil.rmtree(self._work, ignore_errors=True)
-            self._work = ""
+        if self._machine is not None:
+            self._machine.close()
 
     @property
     def console(self) -> str:
         """Everything that the guest's kernel has said on its console."""
-        try:
-            return Path(self._work, "console").read_text(errors="replace").replace("\r", "")
-        except OSError:
-            return ""
+        return self._machine.console() if self._machine is not None else ""
 
     def put(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Writes a file in the guest."""
@@ -179,6 +166,7 @@ class Guest:
         environment: Mapping[str, str] = ENVIRONMENT,
         timeout: float | None = None,
         forward_input: bool = False,
+        keep_input: bool = False,
     ) -> Finished:
         """Runs a program to its end; without sinks its output is collected; its input is empty, or once this one's."""
         collected: tuple[bytearray, bytearray] = (bytearray(), bytearray())
@@ -192,7 +180,8 @@ class Guest:
         strings = [mark.decode("latin-1"), directory, str(len(variables)), *variables, *argv]
         body = b"".join(os.fsencode(s) + b"\0" for s in strings)
         self._send(f"run {self._runs} {len(body)}\n".encode() + body)
-        self._give_input(forward_input)
+        if not keep_input:
+            self._give_input(forward_input)
         self.running = True
         try:
             status = self._serve(streams, timeout)
@@ -271,8 +260,12 @@ class Guest:
             except TimeoutError:
                 raise LostGuest(f"the guest did not come up within {seconds:g} s", self.console) from None
             finally:
-                if self._ports:
-                    self._ports["control"].settimeout(None)
+                self._ports["control"].settimeout(None)
+
+    @property
+    def _ports(self) -> dict[str, socket.socket]:
+        assert self._machine is not None
+        return self._machine.ports
 
     def _receive(self, name: str) -> bytes:
         try:
@@ -289,77 +282,81 @@ class Guest:
         except OSError:
             self._lost()
 
-    def _lost(self) -> None:
-        assert self._qemu is not None
-        try:
-            status = self._qemu.wait(5)
-        except subprocess.TimeoutExpired:
-            status = None
-        said = Path(self._work, "qemu").read_text(errors="replace").strip()
-        reason = "the guest's kernel stopped" if status == 0 else f"qemu ended with status {status}"
-        raise LostGuest(f"{reason}: {said}" if said else reason, self.console)
+    def _lost(self) -> NoReturn:
+        assert self._machine is not None
+        raise LostGuest(self._machine.complaint(), self.console)
 
-    # -- booting --
+    # -- coming up --
 
-    def _boot(self) -> None:
-        if self.kernel.vmlinuz is None:
-            release = self.kernel.release
-            raise StapError(f"no image of kernel {release} to boot; fetch it with: pystap-prep {release}")
-        qemu = shutil.which("qemu-system-x86_64")
-        if qemu is None:
-            raise StapError("--vm needs qemu-system-x86_64; install it: apt-get install qemu-system-x86")
-        initrd = Path(self._work, "initrd")
-        initrd.write_bytes(self._archive().bytes())
-        ends = {name: socket.socketpair() for name in PORTS}
-        self._ports = {name: pair[0] for name, pair in ends.items()}
-        theirs = {name: pair[1] for name, pair in ends.items()}
-        command = [qemu, *self._machine(initrd), *_port_options(theirs)]
-        with open(Path(self._work, "qemu"), "wb") as said:
-            self._qemu = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                pass_fds=[s.fileno() for s in theirs.values()],
-                preexec_fn=_die_with_parent,
-            )
-        for end in theirs.values():
-            end.close()
+    def _come_up(self) -> Machine:
+        spec = Spec(self.kernel, _base_archive(self.kernel).bytes(), self.memory, self.cpus, self.accel)
+        if self.use_template and self.accel == "tcg":
+            try:
+                return self._restored(spec)
+            except StapError:
+                self.close()
+        return self._answering(machine.boot(spec), b"ready", b"")
 
-    def _machine(self, initrd: Path) -> list[str]:
-        return [
-            *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-            *("-machine", "pc,usb=off,hpet=off", "-accel", self.accel, "-cpu", "max" if self.accel == "tcg" else "host"),
-            *("-m", str(self.memory), "-smp", str(self.cpus)),
-            *("-kernel", str(self.kernel.vmlinuz), "-initrd", str(initrd), "-append", COMMAND_LINE),
-            *("-serial", f"file:{self._work}/console"),
-        ]
+    def _restored(self, spec: Spec) -> Machine:
+        """From the template, which the first guest of its kind makes."""
+        saved = machine.template(spec)
+        if saved is None:
+            booted, ram = machine.boot_for_template(spec)
+            try:
+                self._answering(booted, b"ready", b"")
+                saved = machine.make_template(spec, booted, ram)
+            finally:
+                ram.unlink(missing_ok=True)
+                booted.close()
+        now = time.time_ns()
+        hello = f"time {now // 10**9} {now % 10**9}\n".encode()
+        return self._answering(machine.restore(spec, saved), b"pong", hello)
 
-    def _archive(self) -> Initramfs:
-        archive = Initramfs()
-        archive.file("/init", binaries.guest(), 0o755)
-        _add_busybox(archive)
-        for name in ("/proc", "/sys", "/dev", "/root"):
-            archive.directory(name)
-        archive.directory("/tmp", 0o1777)
-        archive.device("/dev/console", 0o600)
-        archive.text("/etc/hostname", "vm\n")
-        archive.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
-        archive.text("/etc/group", "root:x:0:\n")
-        archive.text("/etc/hosts", "127.0.0.1 localhost vm\n")
-        self._add_modules(archive)
+    def _answering(self, started: Machine, word: bytes, greeting: bytes) -> Machine:
+        self._machine = started
+        self._replies = b""
+        if greeting:
+            self._send(greeting)
+        self._await(word, self.boot_seconds)
+        return started
+
+    def _install(self) -> None:
+        """Brings in what this guest has beyond others of its kind."""
+        archive = Initramfs(base=False)
         for path, source in self.files.items():
             archive.file(path, source)
         for path in self.host_files:
             archive.host(path)
-        return archive
+        wanted = module_files(self.kernel, self.modules)
+        for source in wanted:
+            archive.file(_in_guest(source, self.kernel), source)
+        if not archive:
+            return
+        self.put("/tmp/.brought", archive.bytes())
+        load = "".join(f" && insmod '{_in_guest(source, self.kernel)}'" for source in wanted)
+        done = self.run(
+            ["/bin/sh", "-c", f"cd / && cpio -idmu < /tmp/.brought 2>/dev/null && rm /tmp/.brought{load}"], keep_input=True
+        )
+        if done.status:
+            raise StapError(f"the guest could not be set up: {os.fsdecode(done.stderr).strip()}")
 
-    def _add_modules(self, archive: Initramfs) -> None:
-        needed = module_files(self.kernel, PORT_MODULES, strict=False)
-        needed += [f for f in module_files(self.kernel, self.modules) if f not in needed]
-        for source in needed:
-            archive.file(str(_in_guest(source, self.kernel)), source)
-        archive.text("/etc/modules", "".join(f"{_in_guest(source, self.kernel)}\n" for source in needed))
+
+def _base_archive(kernel: Kernel) -> Initramfs:
+    """What every guest has: busybox, the first process, the modules of its ports."""
+    archive = Initramfs()
+    archive.file("/init", binaries.guest(), 0o755)
+    _add_busybox(archive)
+    for name in ("/proc", "/sys", "/dev", "/root"):
+        archive.directory(name)
+    archive.directory("/tmp", 0o1777)
+    archive.device("/dev/console", 0o600)
+    for path, content in BASE_FILES.items():
+        archive.text(path, content)
+    needed = module_files(kernel, PORT_MODULES, strict=False)
+    for source in needed:
+        archive.file(_in_guest(source, kernel), source)
+    archive.text("/etc/modules", "".join(f"{_in_guest(source, kernel)}\n" for source in needed))
+    return archive
 
 
 def module_files(kernel: Kernel, names: Iterable[str], strict: bool = True) -> list[Path]:
@@ -415,14 +412,6 @@ def _applets(busybox: str) -> list[str]:
     return remembered.read_text().split()
 
 
-def _port_options(ports: Mapping[str, socket.socket]) -> list[str]:
-    options = ["-device", f"virtio-serial-pci,max_ports={len(ports) + 1}"]
-    for number, (name, port) in enumerate(ports.items(), start=1):
-        options += ["-chardev", f"socket,id={name},fd={port.fileno()}"]
-        options += ["-device", f"virtserialport,chardev={name},nr={number},name=pystap.{name}"]
-    return options
-
-
 def _pump(file: int, port: socket.socket) -> None:
     with port:
         try:
@@ -430,9 +419,3 @@ def _pump(file: int, port: socket.socket) -> None:
                 port.sendall(data)
         except OSError:
             pass  # the guest is gone, or this input is
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec of qemu: it must not outlive pystap, and gets no signal from the terminal."""
-    os.setsid()
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -11,6 +11,7 @@
  *   run ID SIZE\n BODY                -> exit ID STATUS   (BODY: end mark, directory, environment count, strings..., argv...; NUL-separated)
  *   kill SIGNAL                       (to the program that runs)
  *   ping                              -> pong
+ *   time SECONDS NANOSECONDS          -> pong          (the guest may have slept in a file)
  *   off                               powers the guest off
  */
 #define _GNU_SOURCE
@@ -33,6 +34,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE = 4096, MARK = 64 };
@@ -251,6 +253,15 @@ static void run(const char *line)
 	free(body);
 }
 
+static void set_time(const char *line)
+{
+	struct timespec now;
+
+	if (sscanf(line, "time %ld %ld", &now.tv_sec, &now.tv_nsec) == 2 && clock_settime(CLOCK_REALTIME, &now))
+		perror("time");
+	say("pong\n");
+}
+
 static bool serve(void)
 {
 	char line[LINE];
@@ -261,6 +272,8 @@ static bool serve(void)
 		put(line);
 	else if (!strncmp(line, "run ", 4))
 		run(line);
+	else if (!strncmp(line, "time ", 5))
+		set_time(line);
 	else if (!strcmp(line, "ping"))
 		say("pong\n");
 	else if (sscanf(line, "kill %d", &number) == 1 && running > 0)

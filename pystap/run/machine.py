@@ -1,0 +1,265 @@
+"""A QEMU process: a kernel and an archive -> a running machine with its ports, by booting it or from a template.
+
+A template is a machine that was saved right after its boot. Its memory is mapped copy-on-write, so that any number of
+guests start from it in a fraction of a second without sharing anything that they write.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pystap import paths
+from pystap.diagnostics import StapError
+from pystap.run.kernels import Kernel
+
+QEMU = "qemu-system-x86_64"
+PORTS = ("control", "out", "err", "in")
+COMMAND_LINE = (
+    "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
+    "acpi=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
+)
+TEMPLATES_KEPT = 4
+SAVE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What decides how a machine comes up."""
+
+    kernel: Kernel
+    archive: bytes
+    memory: int
+    cpus: int
+    accel: str = "tcg"
+
+    def digest(self) -> str:
+        """Names the template of this machine."""
+        assert self.kernel.vmlinuz is not None
+        qemu, image = shutil.which(QEMU) or "", self.kernel.vmlinuz
+        identity = [self.archive, f"{self.memory} {self.cpus} {self.accel} {COMMAND_LINE}".encode()]
+        for path in (qemu, image):
+            found = os.stat(path)
+            identity.append(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
+        return hashlib.sha256(b"\0".join(identity)).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Machine:
+    """A running QEMU and the host's ends of its ports."""
+
+    process: subprocess.Popen[bytes]
+    work: Path
+    ports: dict[str, socket.socket]
+    closed: bool = field(default=False)
+
+    def console(self) -> str:
+        """What the kernel has said on its console."""
+        return _text(self.work / "console")
+
+    def complaint(self) -> str:
+        """What qemu itself has said, with the status that it ended with."""
+        try:
+            status: int | None = self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            status = None
+        said = _text(self.work / "qemu").strip()
+        reason = "the guest's kernel stopped" if status == 0 else f"qemu ended with status {status}"
+        return f"{reason}: {said}" if said else reason
+
+    def close(self) -> None:
+        """Ends the machine at once and removes its files."""
+        if self.closed:
+            return
+        self.closed = True
+        self.process.kill()
+        self.process.wait()
+        for port in self.ports.values():
+            port.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def boot(spec: Spec, *memory: str, ports: tuple[str, ...] = PORTS) -> Machine:
+    """Starts a machine from its kernel's image."""
+    work = Path(tempfile.mkdtemp(prefix="pystap-vm-"))
+    initrd = work / "initrd"
+    initrd.write_bytes(spec.archive)
+    return _start(spec, work, ["-initrd", str(initrd), *(memory or _memory(spec, None))], ports)
+
+
+def restore(spec: Spec, template: Path) -> Machine:
+    """Starts a machine from a template."""
+    os.utime(template)
+    work = Path(tempfile.mkdtemp(prefix="pystap-vm-"))
+    initrd = work / "initrd"
+    initrd.write_bytes(b"")
+    incoming = ["-incoming", "defer", *_memory(spec, template / "ram")]
+    machine = _start(spec, work, ["-initrd", str(initrd), *incoming], (*PORTS, "qmp"))
+    try:
+        with _Monitor(machine) as monitor:
+            monitor.command("migrate-incoming", uri=f"exec:cat '{template}/state'")
+    except BaseException:
+        machine.close()
+        raise
+    return machine
+
+
+def template(spec: Spec) -> Path | None:
+    """The template of such a machine, if one was made."""
+    directory = paths.cache("vm") / f"template-{spec.digest()}"
+    return directory if (directory / "state").exists() else None
+
+
+def make_template(spec: Spec, machine: Machine, ram: Path) -> Path:
+    """Saves a machine that was booted on `ram`; it ends with that."""
+    directory = paths.cache("vm") / f"template-{spec.digest()}"
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".template-") as partial:
+        state = Path(partial, "new", "state")
+        state.parent.mkdir()
+        _save(machine, state)
+        os.replace(ram, state.parent / "ram")
+        try:
+            os.rename(state.parent, directory)
+        except OSError:
+            pass  # somebody else was faster
+    _prune(directory.parent)
+    return directory
+
+
+def boot_for_template(spec: Spec) -> tuple[Machine, Path]:
+    """A machine that can be saved: its memory is a file, and it listens to commands."""
+    descriptor, name = tempfile.mkstemp(dir=paths.cache("vm"), prefix=".ram-")
+    os.close(descriptor)
+    ram = Path(name)
+    try:
+        return boot(spec, *_memory(spec, ram, shared=True), ports=(*PORTS, "qmp")), ram
+    except BaseException:
+        ram.unlink()
+        raise
+
+
+def _memory(spec: Spec, ram: Path | None, shared: bool = False) -> list[str]:
+    size = f"{spec.memory}M"
+    if ram is None:
+        backend = f"memory-backend-ram,id=ram,size={size}"
+    else:
+        backend = f"memory-backend-file,id=ram,size={size},mem-path={ram},share={'on' if shared else 'off'}"
+    return ["-m", size, "-object", backend]
+
+
+def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -> Machine:
+    qemu = shutil.which(QEMU)
+    if qemu is None:
+        raise StapError(f"--vm needs {QEMU}; install it: apt-get install qemu-system-x86")
+    if spec.kernel.vmlinuz is None:
+        release = spec.kernel.release
+        raise StapError(f"no image of kernel {release} to boot; fetch it with: pystap-prep {release}")
+    ends = {name: socket.socketpair() for name in ports}
+    theirs = {name: pair[1] for name, pair in ends.items()}
+    command = [
+        *(qemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-machine", "pc,usb=off,hpet=off,memory-backend=ram", "-accel", spec.accel),
+        *("-cpu", "max" if spec.accel == "tcg" else "host", "-smp", str(spec.cpus)),
+        *("-kernel", str(spec.kernel.vmlinuz), "-append", COMMAND_LINE),
+        *("-serial", f"file:{work}/console", *options, *_port_options(theirs)),
+    ]
+    try:
+        with open(work / "qemu", "wb") as said:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                pass_fds=[end.fileno() for end in theirs.values()],
+                preexec_fn=_die_with_parent,
+            )
+    finally:
+        for end in theirs.values():
+            end.close()
+    return Machine(process, work, {name: pair[0] for name, pair in ends.items()})
+
+
+def _port_options(ports: Mapping[str, socket.socket]) -> list[str]:
+    options = ["-device", f"virtio-serial-pci,max_ports={len(PORTS) + 1}"]
+    for number, (name, port) in enumerate(ports.items(), start=1):
+        options += ["-chardev", f"socket,id={name},fd={port.fileno()}"]
+        if name == "qmp":
+            options += ["-mon", "chardev=qmp,mode=control"]
+        else:
+            options += ["-device", f"virtserialport,chardev={name},nr={number},name=pystap.{name}"]
+    return options
+
+
+def _save(machine: Machine, state: Path) -> None:
+    with _Monitor(machine) as monitor:
+        monitor.command("migrate", uri=f"exec:cat > '{state}'")
+        deadline = time.monotonic() + SAVE_SECONDS
+        while time.monotonic() < deadline:
+            status = monitor.command("query-migrate")
+            assert isinstance(status, dict)
+            if status.get("status") == "completed":
+                return
+            if status.get("status") == "failed":
+                break
+            time.sleep(0.02)
+    raise StapError("qemu cannot save a guest")
+
+
+class _Monitor:
+    """QEMU's own control protocol: JSON objects, one per line."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._channel = machine.ports["qmp"].makefile("rwb")
+
+    def __enter__(self) -> _Monitor:
+        self.command("qmp_capabilities")
+        shared = {"capability": "x-ignore-shared", "state": True}  # memory that is a file stays in that file
+        self.command("migrate-set-capabilities", capabilities=[shared])
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._channel.close()
+
+    def command(self, name: str, **arguments: object) -> object:
+        """Sends a command and returns its result."""
+        self._channel.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        self._channel.flush()
+        while line := self._channel.readline():
+            reply = json.loads(line)
+            if "error" in reply:
+                raise StapError(f"qemu refuses {name}: {reply['error'].get('desc')}")
+            if "return" in reply:
+                return reply["return"]
+        raise StapError(f"qemu ended: {self._machine.complaint()}")
+
+
+def _prune(directory: Path) -> None:
+    """Templates are as large as a guest's used memory: only those used last are kept."""
+    templates = sorted(directory.glob("template-*"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in templates[TEMPLATES_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").replace("\r", "")
+    except OSError:
+        return ""
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec of qemu: it must not outlive pystap, and gets no signal from the terminal."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
