@@ -1,0 +1,245 @@
+"""Pass 2: the user's files and a library -> a Program in which every name, type and probe point is decided.
+
+`elaborate` is the table of contents: collect, autocast, optimise, types, regexes, checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pystap.diagnostics import Diagnostic, Diagnostics, Severity
+from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Program, Type
+from pystap.syntax import ast
+from pystap.syntax.walk import walk
+
+if TYPE_CHECKING:
+    from pystap.elaborate.collect import Collected
+    from pystap.library import Library
+    from pystap.options import Options
+    from pystap.target import Target
+
+__all__ = ["elaborate", "script_variables"]
+
+
+def elaborate(
+    files: list[ast.File] | ast.File,
+    library: Library,
+    target: Target,
+    options: Options,
+    diagnostics: Diagnostics,
+    *,
+    optimise: bool | None = None,
+) -> Program:
+    """The program that the files mean; raises StapError where that is none. `optimise`: by default unless -u."""
+    from pystap.elaborate.collect import Collector
+
+    given = [files] if isinstance(files, ast.File) else files
+    collected = Collector(given, library, target, options, diagnostics).collect()
+    work = _Work(collected, options, diagnostics)
+    work.write_flags()
+    work.autocast()
+    diagnostics.stop_on_errors()
+    if not options.unoptimized if optimise is None else optimise:
+        work.optimise()
+    work.check()
+    diagnostics.stop_on_errors()
+    work.types()
+    diagnostics.stop_on_errors()
+    work.uses()
+    return work.program()
+
+
+class _Work:
+    """One program between the passes."""
+
+    def __init__(self, collected: Collected, options: Options, diagnostics: Diagnostics) -> None:
+        self.collected = collected
+        self.options = options
+        self.diagnostics = diagnostics
+        self.functions = collected.functions
+        self.final: dict[tuple[str, int], tuple[Function, ...]] = {}
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The distinct bodies of probes."""
+        return list({id(p.body): p.body for p in self.collected.probes}.values())
+
+    @property
+    def blocks(self) -> list[ast.Node]:
+        """Everything that probes run or test."""
+        entries = [e for b in self.bodies for e in b.entry]
+        conditions = [p.condition for p in self.collected.probes if p.condition is not None]
+        return [*(b.block for b in self.bodies), *entries, *conditions]
+
+    def _replace(self, new: dict[int, Body]) -> None:
+        probes = self.collected.probes
+        for i, probe in enumerate(probes):
+            body = new[id(probe.body)]
+            if body is not probe.body:
+                probes[i] = replace(probe, body=body)
+
+    # --- passes --------------------------------------------------------------------------------------
+
+    def write_flags(self) -> None:
+        """Decides @probewrite, which needs to have seen all probes."""
+        if not any(isinstance(n, ast.ProbeWrite) for b in self.bodies for n in walk(b.block)):
+            return
+        from pystap.elaborate.fold import Folder
+        from pystap.elaborate.rebuild import rebuild
+
+        written = {name for b in self.bodies for name in _written(b.block)}
+
+        def decide(node: Any) -> Any:
+            node = rebuild(node, decide)
+            return ast.Number(int(node.name in written), span=node.span) if isinstance(node, ast.ProbeWrite) else node
+
+        fold = Folder(None)
+        self._replace({id(b): replace(b, block=fold(decide(b.block))) for b in self.bodies})
+
+    def autocast(self) -> None:
+        """Resolves `->` on script values."""
+        from pystap.elaborate.autocast import Autocast, uses_autocast
+
+        functions = [f.body.block for same in self.functions.values() for f in same if isinstance(f.body, Body)]
+        if any(uses_autocast(b) for b in (*self.blocks, *functions)):
+            casts = Autocast(self.collected.globals, self.functions, self.collected.failures, self.options)
+            self._replace(casts.run(self.bodies))
+
+    def optimise(self) -> None:
+        """Removes what has no effect."""
+        from pystap.elaborate.optimise import Elider, Purity, empty, reached
+
+        elider = Elider(Purity(self.functions), self.diagnostics)
+        self._replace({id(b): elider.body(b) for b in self.bodies})
+        kept = reached(self.blocks, self.functions)
+        self.functions = {key: same for key, same in self.functions.items() if key in kept}
+        for same in self.functions.values():
+            same[:] = [_elided(f, elider) for f in same]
+        kept = reached(self.blocks, self.functions)
+        self.functions = {key: same for key, same in self.functions.items() if key in kept}
+        self._drop_empty(empty)
+
+    def _drop_empty(self, empty: Any) -> None:
+        probes = self.collected.probes
+        warned: set[int] = set()
+        for probe in [p for p in probes if empty(p.body)]:
+            probes.remove(probe)
+            if probe.span.file.is_user and id(probe.body) not in warned:
+                warned.add(id(probe.body))
+                text = f"Probe '{probe.point}' has been elided"
+                self.diagnostics.warn(probe.span, "elided", text, token="keyword")
+
+    def check(self) -> None:
+        """Reports what is not allowed."""
+        from pystap.elaborate.check import Checker
+
+        checker = Checker(self.functions, self.collected.failures, self.options, self.diagnostics)
+        for body in (*self.bodies, *_function_bodies(self.functions)):
+            checker.body(body)
+        if not self.collected.probes and not self.diagnostics.failed:
+            self.diagnostics.add(Diagnostic(Severity.SEMANTIC, "no-probes", "no probes found"))
+
+    def types(self) -> None:
+        """Decides all types."""
+        from pystap.elaborate.types import infer
+
+        final, texts = infer(self.collected.probes, self.functions, self.collected.globals, self.diagnostics)
+        self.final = final
+        self._replace({id(b): texts.get(id(b), b) for b in self.bodies})
+
+    def uses(self) -> None:
+        """Which globals are read and written, and which are shown at exit."""
+        blocks = [*self.blocks, *(b.block for b in _function_bodies(self.functions))]
+        for block in blocks:
+            _mark_uses(block, self.collected.globals)
+        for same in self.functions.values():
+            for function in same:
+                _mark_pragmas(function, self.collected.globals)
+        for variable in self.collected.globals.values():
+            user = variable.declaration.span.file.is_user
+            shown = user and variable.written and not variable.read
+            variable.display = shown and not self.options.no_global_var_display
+
+    def program(self) -> Program:
+        """The result."""
+        optimised = not self.options.unoptimized
+        globals_ = tuple(
+            g for g in self.collected.globals.values() if not optimised or g.read or g.written or g.stat_ops
+        )
+        return Program(
+            tuple(self.collected.probes), self.final, globals_, tuple(self.collected.embedded), self._regexes()
+        )
+
+    def _regexes(self) -> dict[str, Any]:
+        patterns: dict[str, ast.Match] = {}
+        for block in (*self.blocks, *(b.block for b in _function_bodies(self.functions))):
+            for node in walk(block):
+                if isinstance(node, ast.Match):
+                    patterns.setdefault(node.pattern.value, node)
+        if not patterns:
+            return {}
+        return compile_regexes(patterns, self.final, self.diagnostics)
+
+
+def compile_regexes(
+    patterns: dict[str, ast.Match], functions: Iterable[tuple[str, int]], diagnostics: Diagnostics
+) -> dict[str, Any]:
+    """Automata by pattern; with subexpressions only where the program asks for them."""
+    from pystap.elaborate import regex
+
+    groups = any(name in ("matched", "ngroups", "matched_str") for name, _ in functions)
+    found: dict[str, Any] = {}
+    for text, node in patterns.items():
+        try:
+            found[text] = regex.compile_pattern(text, groups)
+        except regex.PatternError as error:
+            diagnostics.error(node.pattern.span, "regex", str(error), token=f"string '{text}'")
+    diagnostics.stop_on_errors()
+    return found
+
+
+def script_variables(probe: Probe) -> tuple[tuple[str, Type], ...]:
+    """The variables that a probe's aliases give to its handler, with their types (of a program made with optimise=False)."""
+    return tuple((v.name, v.type) for v in probe.body.locals.values() if not v.name.startswith("__"))
+
+
+def _function_bodies(functions: dict[tuple[str, int], list[Function]]) -> list[Body]:
+    return [f.body for same in functions.values() for f in same if isinstance(f.body, Body)]
+
+
+def _elided(function: Function, elider: Any) -> Function:
+    if not isinstance(function.body, Body):
+        return function
+    body = elider.body(function.body)
+    parameters = {p.name: p for p in function.parameters}
+    return replace(function, body=replace(body, locals={**parameters, **body.locals}))
+
+
+def _written(block: ast.Node) -> set[str]:
+    names: set[str] = set()
+    for node in walk(block):
+        if isinstance(node, (ast.Assign, ast.IncDec, ast.Delete)):
+            target = node.target.base if isinstance(node.target, ast.Index) else node.target
+            if isinstance(target, ast.Name):
+                names.add(target.name)
+    return names
+
+
+def _mark_uses(block: ast.Node, globals_: dict[str, GlobalVariable]) -> None:
+    """A name counts as written where it is only assigned or stepped, with its value unused; else as read."""
+    from pystap.elaborate.effects import uses
+
+    read, written = uses(block)
+    for name in read & globals_.keys():
+        globals_[name].read = True
+    for name in written & globals_.keys():
+        globals_[name].written = True
+
+
+def _mark_pragmas(function: Function, globals_: dict[str, GlobalVariable]) -> None:
+    for kind, name in function.pragmas:
+        if name in globals_:
+            globals_[name].read |= kind == "read"
+            globals_[name].written |= kind == "write"

@@ -1,0 +1,230 @@
+"""`$x->a[i].b`, @cast, @var, remembered pointers and `&`: a root and steps over C types -> ast.TargetAccess.
+
+The only reader of `->` and `[ ]` on target things, for every probe family. What cannot be had raises Unresolved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pystap.debuginfo.api import Root
+from pystap.debuginfo.ctype import (
+    Array,
+    CType,
+    Enum,
+    Float,
+    FunctionType,
+    Int,
+    Lazy,
+    Pointer,
+    Struct,
+    Void,
+    find_member,
+    member_names,
+    size_of,
+    spell,
+    strip,
+)
+from pystap.diagnostics import Unresolved
+from pystap.elaborate.tokens import nearest
+from pystap.ir import nodes as ir
+from pystap.syntax import ast
+
+_LOADABLE = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A value on the way along a path: `value` is the address of its memory, or the value itself."""
+
+    value: ir.Expr
+    type: CType
+    in_memory: bool
+    space: ir.Space
+    bit_offset: int = 0
+    bit_size: int = 0  # 0: not a bitfield
+
+    @classmethod
+    def of(cls, root: Root, space: ir.Space) -> Place:
+        """Where a scope's variable begins."""
+        return cls(root.value, root.type, root.in_memory, space)
+
+
+@dataclass(slots=True)
+class Path:
+    """Walks the steps of one expression; run-time indexes become holes."""
+
+    place: Place
+    holes: list[ast.Expr] = field(default_factory=list)
+    mark: ir.Mark = field(default_factory=ir.Mark)
+
+    def walk(self, steps: tuple[ast.Step, ...]) -> None:
+        """Takes every step in turn."""
+        for step in steps:
+            match step:
+                case ast.Member():
+                    self.place = self._member(step)
+                case ast.Element():
+                    self.place = self._element(step)
+
+    def address(self) -> ast.TargetAccess:
+        """`&path`: the address of the memory that the path ends in."""
+        place = self.place
+        if not place.in_memory:
+            raise Unresolved("cannot take the address of a value that is not in memory")
+        if place.bit_size:
+            raise Unresolved("cannot take the address of a bit-field")
+        return self._access(place.value, Pointer(Lazy.of(place.type)))
+
+    def read(self) -> ast.TargetAccess:
+        """The path's value as a number."""
+        return self._access(self._load(self.place, final=True), self.place.type)
+
+    def span_end(self) -> CType:
+        """The type that the path ends in."""
+        return self.place.type
+
+    def _access(self, value: ir.Expr, ctype: CType) -> ast.TargetAccess:
+        return ast.TargetAccess(value, tuple(self.holes), ctype, span=self.mark.span)
+
+    def _member(self, step: ast.Member) -> Place:
+        place = self._follow(self.place, step)
+        struct = strip(place.type)
+        if not isinstance(struct, Struct):
+            raise Unresolved(f"invalid access '->{step.name}' vs '{spell(place.type)}'", span=step.span)
+        if not place.in_memory:
+            raise Unresolved(f"cannot reach member '{step.name}' of {_describe(struct)} passed by value", span=step.span)
+        found = find_member(struct, step.name)
+        if found is None:
+            raise _no_member(struct, step)
+        offset_bits, member = found
+        address = add(place.value, offset_bits // 8)
+        bits = (offset_bits % 8, member.bit_size) if member.bit_size else (0, 0)
+        return Place(address, member.type.get(), True, place.space, *bits)
+
+    def _follow(self, place: Place, step: ast.Step) -> Place:
+        """Through pointers (and references) to what they point at."""
+        ctype = strip(place.type)
+        if not isinstance(ctype, Pointer):
+            return place
+        target = ctype.target.get()
+        if isinstance(strip(target), Void):
+            raise Unresolved(f"invalid access '{_shown(step)}' vs 'void*'", span=step.span)
+        return Place(self._load(place), target, True, place.space)
+
+    def _element(self, step: ast.Element) -> Place:
+        place = self.place
+        ctype = strip(place.type)
+        if isinstance(ctype, Pointer) and ctype.reference:
+            place = self._follow(place, step)
+            ctype = strip(place.type)
+        match ctype:
+            case Array(element=element):
+                base, inner = self._array_base(place, step), element.get()
+            case Pointer(target=target):
+                base, inner = self._load(place), target.get()
+            case _:
+                raise Unresolved(f"invalid access '{_shown(step)}' vs '{spell(place.type)}'", span=step.span)
+        size = size_of(inner)
+        if not size:
+            raise Unresolved(f"cannot index '{spell(place.type)}': its elements have no known size", span=step.span)
+        return Place(self._scaled(base, step.index, size), inner, True, place.space)
+
+    def _array_base(self, place: Place, step: ast.Step) -> ir.Expr:
+        if not place.in_memory:
+            raise Unresolved("cannot index an array that is not in memory", span=step.span)
+        return place.value
+
+    def _scaled(self, base: ir.Expr, index: ast.Expr, size: int) -> ir.Expr:
+        if isinstance(index, ast.Number):
+            return add(base, index.value * size)
+        hole: ir.Expr = ir.Hole(len(self.holes))
+        self.holes.append(index)
+        return ir.Binary("+", base, ir.Binary("*", hole, ir.Const(size)) if size != 1 else hole)
+
+    def _load(self, place: Place, final: bool = False) -> ir.Expr:
+        ctype = strip(place.type)
+        match ctype:
+            case Int(size=size, signed=signed) | Enum(size=size, signed=signed):
+                return self._number(place, size, signed)
+            case Pointer(size=size):
+                return self._number(place, size, size == 8)
+            case Array():
+                return self._array_base(place, ast.Member(""))
+            case Struct():
+                raise _whole(ctype)
+            case Float():
+                raise Unresolved(f"unsupported base type (need: integer): '{ctype.name}' is a floating-point type")
+            case FunctionType() if place.in_memory:
+                return place.value
+            case _:
+                raise Unresolved(f"cannot read a value of type '{spell(place.type)}'")
+
+    def _number(self, place: Place, size: int, signed: bool) -> ir.Expr:
+        if size not in _LOADABLE:
+            raise Unresolved(f"unsupported size {size} of '{spell(place.type)}'")
+        if not place.in_memory:
+            return _narrow(place.value, size, signed)
+        if not place.bit_size:
+            return ir.Load(place.value, size, signed, place.space, mark=self.mark)
+        unit, start, shift = _bit_unit(place, size)
+        load = ir.Load(add(place.value, start), unit, False, place.space, mark=self.mark)
+        return ir.Bits(load, shift, place.bit_size, signed)
+
+
+def _bit_unit(place: Place, size: int) -> tuple[int, int, int]:
+    """The smallest load that covers a bitfield: (bytes, byte offset, bits above its lowest)."""
+    for unit in _LOADABLE:
+        if place.bit_offset + place.bit_size <= unit * 8 and (unit <= size or unit == 8):
+            return unit, 0, place.bit_offset
+    raise Unresolved("a bit-field that straddles eight bytes cannot be read")
+
+
+def _narrow(value: ir.Expr, size: int, signed: bool) -> ir.Expr:
+    if size == 8 or (isinstance(value, ir.Load) and value.size == size):
+        return value
+    return ir.Bits(value, 0, size * 8, signed)
+
+
+def add(address: ir.Expr, offset: int) -> ir.Expr:
+    """address + offset, folded where both are known."""
+    if not offset:
+        return address
+    if isinstance(address, ir.Binary) and address.operator == "+" and isinstance(address.right, ir.Const):
+        return ir.Binary("+", address.left, ir.Const(address.right.value + offset))
+    if isinstance(address, ir.Const):
+        return ir.Const(address.value + offset)
+    return ir.Binary("+", address, ir.Const(offset))
+
+
+def cast_root(operand: ir.Expr, named: CType, space: ir.Space) -> Place:
+    """@cast(operand, "named"): the operand is a pointer to the named type, or that type itself where it is a pointer."""
+    ctype = named if isinstance(strip(named), Pointer) else Pointer(Lazy.of(named))
+    return Place(operand, ctype, False, space)
+
+
+def _describe(struct: Struct) -> str:
+    return f"{struct.kind} {struct.name or '<anonymous>'}"
+
+
+def _shown(step: ast.Step) -> str:
+    return f"->{step.name}" if isinstance(step, ast.Member) else "[]"
+
+
+def _no_member(struct: Struct, step: ast.Member) -> Unresolved:
+    if not struct.complete:
+        return Unresolved(f"{_describe(struct)} has no known members here: only its declaration is", span=step.span)
+    names = member_names(struct)
+    near = nearest(step.name, names, limit=len(names))
+    ordered = (*near, *(n for n in names if n not in near))
+    text = f"unable to find member '{step.name}' for {_describe(struct)}"
+    if ordered:
+        text += f" (alternatives: {', '.join(ordered)})"
+    return Unresolved(text, span=step.span)
+
+
+def _whole(struct: Struct) -> Unresolved:
+    where = f" ({struct.declared})" if struct.declared else ""
+    names = member_names(struct)
+    such = f" such as '->{names[0]}'" if names else ""
+    return Unresolved(f"'{_describe(struct)}'{where} is being accessed instead of a member{such}")
