@@ -18,6 +18,11 @@ from pystap.diagnostics import StapError
 __all__ = ["BuiltModule", "Source", "build", "cached"]
 
 
+# objtool asks it for the architecture's folder (since v6.10)
+_FOLDERS = {"x86_64": "x86", "aarch64": "arm64"}
+_ENVIRONMENT = {**os.environ, "SRCARCH": _FOLDERS.get(os.uname().machine, os.uname().machine)}
+
+
 class Source(Protocol):
     """What codegen hands over: file names and texts; `module.c` is the one that is compiled."""
 
@@ -116,7 +121,7 @@ def _run(command: list[str], tree: Path, source: Source, verbose: int) -> None:
     if verbose > 1:
         print("Running", " ".join(command))
     try:
-        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, errors="replace", env=_ENVIRONMENT)
     except FileNotFoundError:
         raise StapError(f"{command[0]} is not installed (apt-get install gcc binutils make)") from None
     if done.returncode != 0:
