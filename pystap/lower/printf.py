@@ -36,8 +36,9 @@ class Conversion:
     @property
     def arguments(self) -> tuple[ArgType, ...]:
         """The types of the arguments it takes, in order: %m and %M take an address."""
-        stars: tuple[ArgType, ...] = ("long",) * ((self.width == "*") + (self.precision == "*"))
-        return (*stars, "string" if self.letter == "s" else "long")
+        types: list[ArgType] = ["long"] * ((self.width == "*") + (self.precision == "*"))
+        types.append("string" if self.letter == "s" else "long")
+        return tuple(types)
 
     @property
     def plain(self) -> bool:
@@ -94,9 +95,7 @@ def _conversion(text: str, start: int) -> tuple[Conversion, int]:
     return Conversion("".join(dict.fromkeys(flags)), width, precision, text[at], start), at + 1
 
 
-def _number(
-    text: str, at: int, default: Union[int, None]
-) -> tuple[Union[int, Literal["*"], None], int]:
+def _number(text: str, at: int, default: Union[int, None]) -> tuple[Union[int, Literal["*"], None], int]:
     if text.startswith("*", at):
         return "*", at + 1
     end = at
@@ -123,5 +122,3 @@ def join_format(pieces: tuple[Piece, ...]) -> str:
 def plain(letter: str) -> Conversion:
     """A bare conversion such as %d."""
     return Conversion("", None, None, letter)
-
-
