@@ -28,7 +28,7 @@ QEMU = "qemu-system-x86_64"
 PORTS = ("control", "out", "err", "in")
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
-    "acpi=off no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
+    "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
 )
 TEMPLATES_KEPT = 4
 SAVE_SECONDS = 60.0
