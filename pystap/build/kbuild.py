@@ -195,6 +195,22 @@ def _without_output(line: list[str]) -> list[str]:
     return kept
 
 
+# what newer kernels (v6.12, 37d0b1cbbd69) link to every module from an object of their own
+_MODULE_COMMON = (
+    "#include <linux/module.h>",
+    "#define INCLUDE_VERMAGIC",
+    "#include <linux/build-salt.h>",
+    "#include <linux/elfnote-lto.h>",
+    "#include <linux/vermagic.h>",
+    "BUILD_SALT;",
+    "BUILD_LTO_INFO;",
+    "MODULE_INFO(vermagic, VERMAGIC_STRING);",
+    "#if defined(CONFIG_RETPOLINE) || defined(CONFIG_MITIGATION_RETPOLINE)",
+    'MODULE_INFO(retpoline, "Y");',
+    "#endif",
+)
+
+
 def _module_info(text: str) -> str:
     """modpost's trial.mod.c without the trial's symbol versions and name: the part that every module shares."""
     lines: list[str] = []
@@ -206,6 +222,8 @@ def _module_info(text: str) -> str:
             lines.append(line.replace("KBUILD_MODNAME", "STAP_MODULE_NAME"))
         if skipping and line.startswith("};"):
             skipping = False
+    if "vermagic" not in text:
+        lines = [*_MODULE_COMMON, *lines]
     lines.append("MODULE_INFO(name, STAP_MODULE_NAME);")
     return "\n".join(lines) + "\n"
 
