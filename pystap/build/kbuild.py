@@ -21,7 +21,7 @@ from pathlib import Path
 from pystap.build import capabilities
 from pystap.diagnostics import StapError
 
-_VERSION = 4  # of the recipe's own layout: part of its cache key
+_VERSION = 5  # of the recipe's own layout: part of its cache key
 _TRIAL = """#include <linux/module.h>
 static int __init trial_init(void) { return 0; }
 static void __exit trial_exit(void) { }
@@ -143,7 +143,7 @@ def _keep(work: Path, trial: Path, tree: Path, runtime: Path, identity: str) -> 
         "identity": identity,
     }
     (work / "capabilities.h").write_text(capabilities.header(tree))
-    (work / "module_info.h").write_text(_module_info((trial / "trial.mod.c").read_text()))
+    (work / "module_info.h").write_text(_module_info(_module_text(trial, tree)))
     prelude = [f'#include "{path}"' for path in included]
     prelude += ['#include "capabilities.h"', f'#include "{runtime / "kernel.h"}"']
     (work / "prelude.h").write_text("\n".join(prelude) + "\n")
@@ -195,20 +195,10 @@ def _without_output(line: list[str]) -> list[str]:
     return kept
 
 
-# what newer kernels (v6.12, 37d0b1cbbd69) link to every module from an object of their own
-_MODULE_COMMON = (
-    "#include <linux/module.h>",
-    "#define INCLUDE_VERMAGIC",
-    "#include <linux/build-salt.h>",
-    "#include <linux/elfnote-lto.h>",
-    "#include <linux/vermagic.h>",
-    "BUILD_SALT;",
-    "BUILD_LTO_INFO;",
-    "MODULE_INFO(vermagic, VERMAGIC_STRING);",
-    "#if defined(CONFIG_RETPOLINE) || defined(CONFIG_MITIGATION_RETPOLINE)",
-    'MODULE_INFO(retpoline, "Y");',
-    "#endif",
-)
+def _module_text(trial: Path, tree: Path) -> str:
+    """What modpost wrote; since v6.12 (37d0b1cbbd69) the version magic comes from an object that all modules share."""
+    text = (trial / "trial.mod.c").read_text()
+    return text if "vermagic" in text else (tree / "scripts/module-common.c").read_text() + text
 
 
 def _module_info(text: str) -> str:
@@ -222,8 +212,6 @@ def _module_info(text: str) -> str:
             lines.append(line.replace("KBUILD_MODNAME", "STAP_MODULE_NAME"))
         if skipping and line.startswith("};"):
             skipping = False
-    if "vermagic" not in text:
-        lines = [*_MODULE_COMMON, *lines]
     lines.append("MODULE_INFO(name, STAP_MODULE_NAME);")
     return "\n".join(lines) + "\n"
 
