@@ -1,0 +1,142 @@
+"""pystap-run and the session, transport and protocol of the runtime, in a guest with a hand-written module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.kernels import RUNNER, Guests
+
+pytestmark = pytest.mark.vm
+
+HELLO = "[   42][42   ][00042][+42][0xff][A][%][hel][  -7]\ntext\n"
+GONE = "grep -c stap_fake /proc/modules; ls -d /proc/systemtap"
+
+
+def check_gone(guests: Guests, series: str) -> None:
+    """Neither the module nor its directory is there, and the kernel has not complained."""
+    assert guests.sh(series, GONE).stdout == b"0\n"
+    assert b"Call Trace" not in guests.sh(series, "dmesg").stdout
+
+
+def test_begin_exit_end(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module)
+    assert (done.stdout.decode(), done.stderr, done.status) == (HELLO + "0\nend\n", b"", 0)
+    check_gone(guests, series)
+
+
+def test_an_error_runs_error_probes_and_is_the_status(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=error")
+    assert done.stdout.decode() == HELLO + "0\nerror probe\n"
+    assert done.stderr == b"ERROR: something is wrong\nWARNING: Number of errors: 1, skipped probes: 0\n"
+    assert done.status == 1
+
+
+def test_warnings_once_and_system(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=warn")
+    assert done.stderr == b"WARNING: look here\n"
+    assert b"from system\n" in done.stdout
+    assert done.status == 0
+    assert guests.run(series, module, "mode=warn", options=("-w",)).stderr == b""
+
+
+def test_target_and_timeout(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=wait", options=("-x", "77", "-T", "0.3"))
+    assert (done.stdout.decode(), done.status) == (HELLO + "77\nend\n", 0)
+
+
+def test_command(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=wait", options=("-c", "cat /etc/hostname"))
+    assert done.stdout.endswith(b"vm\nend\n")
+    assert done.status == 0
+
+
+def test_command_that_is_not_there(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=wait", options=("-c", "exit 3"))
+    assert done.stderr == b"exit 3: No such file or directory\nWARNING: Child process exited with status 1\n"
+    assert done.status == 1
+
+
+def test_command_for_the_shell(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=wait", options=("-c", "echo one; exit 3"))
+    assert b"one\n" in done.stdout
+    assert done.stderr == b"WARNING: Child process exited with status 3\n"
+
+
+def test_an_engine_that_refuses(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=refuse")
+    assert done.stderr == b"ERROR: the probes could not be armed (writers): No such device\n"
+    assert done.status == 1
+    check_gone(guests, series)
+
+
+def test_order_over_cpus(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=order", "count=100000")
+    lines = done.stdout.decode().splitlines()
+    assert lines[-1] == "end"
+    assert lines[3:-1] == [str(n) for n in range(100000)]
+    assert done.stderr == b""
+
+
+def test_overflow_is_counted_to_the_record(guests: Guests, series: str, module: Path) -> None:
+    count = 300000
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    command = (
+        f"rm -f /tmp/f; mkfifo /tmp/f; ({RUNNER} -s 1 /tmp/fake.ko mode=overflow count={count} > /tmp/f) & "
+        "exec 3< /tmp/f; sleep 3; wc -l <&3; wait"
+    )
+    done = guests.sh(series, command)
+    shown = int(done.stdout) - 4  # what begin and end print
+    words = done.stderr.decode().split()
+    assert words[:3] == ["WARNING:", "There", "were"]
+    assert shown > 1000
+    assert shown + int(words[3]) == count
+
+
+@pytest.mark.parametrize("signal", ["INT", "TERM", "HUP"])
+def test_a_signal_ends_it_cleanly(guests: Guests, series: str, module: Path, signal: str) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    done = guests.sh(series, f"{RUNNER} /tmp/fake.ko mode=wait & sleep 0.5; kill -{signal} $!; wait $!")
+    assert done.stdout.endswith(b"end\n")
+    assert done.status == 0
+    check_gone(guests, series)
+
+
+def test_killed_runner_leaves_nothing(guests: Guests, series: str, module: Path) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    guests.sh(series, f"{RUNNER} /tmp/fake.ko mode=wait & sleep 0.5; kill -KILL $!; wait $!; sleep 0.5")
+    check_gone(guests, series)
+
+
+def test_killed_with_its_guardian_leaves_an_inert_module(guests: Guests, series: str, module: Path) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    kill = "kill -KILL $(pidof pystap-run) $(grep -l pystap-guardian /proc/[0-9]*/comm | cut -d/ -f3)"
+    done = guests.sh(series, f"{RUNNER} /tmp/fake.ko mode=wait & sleep 0.5; {kill}; sleep 0.3; {GONE}")
+    assert done.stdout.endswith(b"1\n/proc/systemtap\n")
+    # The next run takes it off, although it is of the same name.
+    assert guests.run(series, module).status == 0
+    check_gone(guests, series)
+
+
+def test_a_refused_module_says_why(guests: Guests, series: str, module: Path) -> None:
+    damaged = module.with_name("damaged.ko")
+    damaged.write_bytes(module.read_bytes().replace(b" SMP preempt", b" UMP preempt"))
+    done = guests.run(series, damaged)
+    assert done.status == 1
+    lines = done.stderr.decode().splitlines()
+    assert lines[0] == "ERROR: Couldn't insert module '/tmp/damaged.ko': Exec format error"
+    assert " UMP preempt" in lines[1]
+    assert "build it again" in lines[1]
+    assert "version magic" in lines[2]
+
+
+def test_not_a_module(guests: Guests, series: str) -> None:
+    done = guests.sh(series, f"{RUNNER} /etc/hostname")
+    assert (done.stderr, done.status) == (b"ERROR: '/etc/hostname' is not a kernel module\n", 1)
+
+
+def test_output_file(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, options=("-o", "/tmp/out"))
+    assert done.stdout == b""
+    assert guests.sh(series, "cat /tmp/out").stdout.decode() == HELLO + "0\nend\n"
