@@ -66,6 +66,7 @@ class Resolved:
     is_return: bool = False  # $x is the entry-time snapshot, $return is there
     context: str = ""  # prologue/epilogue kind of context for checks: "kernel", "user", "" (none)
     inlined: bool = False
+    texts: tuple[tuple[str, str], ...] = ()  # constant texts: ("$name", "sched_switch") for $$name
     home: str = "kernel"  # where @cast and @var look by default: "kernel", a module's name, or an object's path
     extra: tuple[tuple[str, str], ...] = field(default=())  # further facts for -v listings, e.g. ("pc", "...")
 

@@ -46,7 +46,9 @@ def _resolved(tracepoints: list[Tracepoint]) -> Iterator[Resolved]:
     for t in tracepoints:
         name = f"{t.system}:{t.name}" if t.system else t.name
         site = TracepointSite(t.name, len(t.arguments), t.module)
-        yield Resolved(site, TracepointScope(name, t.arguments), f'kernel.trace("{name}")', context="kernel")
+        texts = (("$name", t.name), ("$system", t.system))
+        point = f'kernel.trace("{name}")'
+        yield Resolved(site, TracepointScope(name, t.arguments), point, context="kernel", texts=texts)
 
 
 def _refusal(tracepoint: Tracepoint) -> str:
