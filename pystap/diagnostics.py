@@ -7,10 +7,11 @@ pystap adds (`hint:` lines) comes below them.
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pystap.source import Span
+from pystap.source import Span, describe
 
 
 class Severity(enum.Enum):
@@ -105,3 +106,101 @@ class Diagnostics:
         """Raises StapError where errors were reported."""
         if self.failed:
             raise StapError
+
+
+# --- the renderer --------------------------------------------------------------------------------------
+
+_DEFAULT_COLORS = "error=01;31:warning=00;33:source=00;34:caret=01:token=01"
+
+
+def render(diagnostic: Diagnostic, color: bool = False) -> str:
+    """A message as stap prints it, with its cause below; ends with a newline (and a blank line, but for warnings)."""
+    return "".join(_blocks(diagnostic, _Paint(color)))
+
+
+def _blocks(diagnostic: Diagnostic, paint: _Paint) -> Iterable[str]:
+    current: Diagnostic | None = diagnostic
+    shown = ""  # the file that the message before this one was about: stap does not repeat it
+    while current is not None:
+        yield _block(current, paint, shown)
+        if current.span is not None:
+            shown = current.span.file.name
+        current = current.cause
+
+
+def _block(diagnostic: Diagnostic, paint: _Paint, shown: str) -> str:
+    match diagnostic.severity:
+        case Severity.PARSE:
+            lines = _parse_block(diagnostic, paint)
+        case Severity.WARNING:
+            lines = _located(diagnostic, paint, "warning", " source: ", " " * 9, shown)
+        case Severity.SEMANTIC | Severity.ERROR:
+            lines = _located(diagnostic, paint, "error", "        source: ", " " * 16, shown)
+    lines += [f"\t{line}" for line in diagnostic.context]
+    lines += [f"  hint: {hint}" for hint in diagnostic.hints]
+    if diagnostic.severity is Severity.SEMANTIC or (diagnostic.severity is Severity.PARSE and diagnostic.span):
+        lines.append("")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _parse_block(diagnostic: Diagnostic, paint: _Paint) -> list[str]:
+    """`token` may begin with `at: `: a token already read is wrong, not the one that is seen next."""
+    span = diagnostic.span
+    if span is None:
+        return [diagnostic.message]  # of a whole file: `Input file 'x' is empty.`
+    lines = [f"{paint('parse error:', 'error')} {diagnostic.message}"]
+    if diagnostic.token == "EOF":
+        return [*lines, f"        saw: {span.file.name} EOF"]
+    token, label = diagnostic.token, "        saw: "
+    if token.startswith("at: "):
+        token, label = token.removeprefix("at: "), "         at: "
+    lines.append(f"{label}{paint(token or describe(span.text), 'token')} at {span}")
+    lines += _source(span, paint, "     source: ", " " * 13)
+    return lines + _expansions(span, paint, "     source: ", " " * 13)
+
+
+def _located(
+    diagnostic: Diagnostic, paint: _Paint, kind: str, label: str, margin: str, shown: str
+) -> list[str]:
+    head = f"{paint(diagnostic.severity.value + ':', kind)} {diagnostic.message}"
+    span = diagnostic.span
+    if span is None or not span.file.text:
+        return [head]
+    token = paint(diagnostic.token or describe(span.text), "token")
+    line, column = span.file.line_column(span.start)
+    name = "" if span.file.name == shown else span.file.name
+    lines = [f"{head}: {token} at {name}:{line}:{column}", *_source(span, paint, label, margin)]
+    return lines + _expansions(span, paint, label, margin)
+
+
+def _source(span: Span, paint: _Paint, label: str, margin: str) -> list[str]:
+    line, column = span.file.line_column(span.start)
+    text = span.file.line_text(line)
+    indent = "".join(c if c.isspace() else " " for c in text[: column - 1])
+    return [f"{label}{paint(text, 'source')}", f"{margin}{indent}{paint('^', 'caret')}"]
+
+
+def _expansions(span: Span, paint: _Paint, label: str, margin: str) -> list[str]:
+    """The macro calls that brought a token in, innermost first."""
+    lines: list[str] = []
+    via = span.via
+    while via is not None:
+        what = "macro" if via.text.startswith("@") else "alias"
+        lines.append(f"\tin expansion of {what}: {paint(describe(via.text), 'token')} at {via}")
+        lines += _source(via, paint, label, margin)
+        via = via.via
+    return lines
+
+
+class _Paint:
+    """Colors words as SYSTEMTAP_COLORS says, or not at all."""
+
+    def __init__(self, on: bool) -> None:
+        setting = os.environ.get("SYSTEMTAP_COLORS", _DEFAULT_COLORS) if on else ""
+        pairs = [part.partition("=") for part in setting.split(":") if part]
+        valid = all(key in _DEFAULT_COLORS and value.replace(";", "").isdigit() for key, _, value in pairs)
+        self.codes = {key: value for key, _, value in pairs} if valid else {}
+
+    def __call__(self, text: str, kind: str) -> str:
+        code = self.codes.get(kind)
+        return f"\033[{code}m{text}\033[m\033[K" if code and text else text

@@ -5,6 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+KEYWORDS = frozenset(
+    "probe global private function if else for foreach in limit return delete while break continue next string long"
+    " try catch".split()
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFile:
@@ -73,6 +78,18 @@ class Span:
         if other.file is not self.file or other.end < self.start:
             return self
         return Span(self.file, self.start, other.end, self.via)
+
+
+def describe(text: str) -> str:
+    """What messages call a token: `identifier 'x'`, `operator '+'`, `keyword`, `string 'x'`, `number '1'`."""
+    first = text[:1]
+    if first == '"':
+        return f"string '{text[1:].partition(chr(34))[0]}'"
+    if first.isdigit():
+        return f"number '{text}'"
+    if first.isalpha() or first in ("_", "$"):
+        return "keyword" if text in KEYWORDS else f"identifier '{text}'"
+    return "embedded-code" if text.startswith("%{") else f"operator '{text}'"
 
 
 NOWHERE = Span(SourceFile("<built-in>", "", is_user=False), 0, 0)

@@ -7,7 +7,7 @@ field; lines and columns are computed from it when needed. Names keep their sigi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Literal, TypeVar, Union, dataclass_transform
 
 from pystap.source import NOWHERE, SourceFile, Span
 
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from pystap.debuginfo.ctype import CType
     from pystap.ir import nodes as ir
 
-node = dataclass(frozen=True, slots=True, eq=False)
+T = TypeVar("T")
+
+
+@dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(field,))
+def node(kind: type[T]) -> type[T]:
+    """The decorator of every node: frozen (shared freely), slotted, compared by identity."""
+    return dataclass(frozen=True, slots=True, eq=False)(kind)
+
 
 TypeName = Literal["long", "string", "stats"]
 

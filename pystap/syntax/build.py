@@ -22,7 +22,7 @@ _CONVERSIONS = re.compile(r"(?:[^%]|%%|%[-+ #0]?(?:\d+|\*)?(?:\.(?:\d+|\*)?)?l?[
 _TARGET = re.compile(r"\$(\$?[^$]+)(\${0,2})")
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - named for what the builder does
     """The text is wrong at a token. `before`: it is a token already read that is wrong, not the next one."""
 
     def __init__(
@@ -77,8 +77,6 @@ class Builder:
 
     def function(self, first: Token, values: Values) -> ast.Function:
         private, name, result, parameters, priority, body = values
-        if isinstance(body, ast.EmbeddedExpr):
-            pass
         return ast.Function(name.value, parameters, result, body, priority, private, span=name.span)
 
     def privacy(self, first: Token, values: Values) -> bool:
@@ -103,7 +101,8 @@ class Builder:
         return number
 
     def embedded(self, first: Token, values: Values) -> ast.EmbeddedExpr:
-        return self.embedded_expr(first, values)
+        self._guru_only(first, "embedded code in unprivileged script")
+        return ast.EmbeddedExpr(first.value, span=first.span)
 
     def embedded_item(self, first: Token, values: Values) -> ast.EmbeddedCode:
         self._guru_only(first, "embedded code in unprivileged script")
@@ -117,7 +116,7 @@ class Builder:
         return ast.Probe(points, body, span=first.span)
 
     def alias(self, first: Token, values: Values) -> ast.Alias:
-        names = tuple(_alias_name(v, first) for v in values if _is_point(v))
+        names = tuple(_alias_name(v) for v in values if _is_point(v))
         points, *bodies = values[len(names) :]
         for body in bodies:
             _no_return(body)
@@ -127,9 +126,7 @@ class Builder:
     def alias_after(self, first: Token, values: Values) -> ast.Alias:
         *names, points, body = values
         _no_return(body)
-        return ast.Alias(
-            tuple(_alias_name(v, first) for v in names), points, None, body, operator="+=", span=first.span
-        )
+        return ast.Alias(tuple(_alias_name(v) for v in names), points, None, body, operator="+=", span=first.span)
 
     def points(self, first: Token, values: Values) -> tuple[ast.Point, ...]:
         return tuple(point for alternatives in values for point in alternatives.points)
@@ -350,7 +347,7 @@ class Builder:
         return ast.TargetVar(found[1], pretty=len(found[2]), span=first.span)
 
     def embedded_expr(self, first: Token, values: Values) -> ast.EmbeddedExpr:
-        self._guru_only(first, "embedded code in unprivileged script")
+        self._guru_only(first, "embedded expression code in unprivileged script")
         return ast.EmbeddedExpr(first.value, span=first.span)
 
     def print(self, first: Token, values: Values) -> ast.Print:
@@ -359,9 +356,11 @@ class Builder:
         if name in ("print", "sprint", "print_char") and not arguments:
             raise Refused(first, f"{name}() needs something to print", before=True)
         if name in ("printf", "sprintf"):
+            literal = arguments[0] if arguments else None
             text, arguments = _literal_first(first, arguments)
             if not _CONVERSIONS.fullmatch(text):
-                raise Refused(first, "invalid or missing conversion specifier", before=True)
+                where = _again(literal.span) if literal else first
+                raise Refused(where, "invalid or missing conversion specifier", before=True)
             return ast.Print(name, arguments, format=text, span=first.span)
         if name.endswith(("printd", "printdln")):
             text, arguments = _literal_first(first, arguments)
@@ -448,25 +447,21 @@ def _is_point(value: object) -> bool:
 
 
 def _private(variable: ast.Global) -> ast.Global:
-    return ast.Global(
-        variable.name, variable.initializer, variable.size, variable.wrap, True, span=variable.span
-    )
+    return ast.Global(variable.name, variable.initializer, variable.size, variable.wrap, True, span=variable.span)
 
 
-def _alias_name(written: _Points, probe: Token) -> ast.Point:
+def _alias_name(written: _Points) -> ast.Point:
     point = written.points[0]
     if point.optional or point.sufficient:
-        raise Refused(probe, "probe point alias name cannot be optional nor sufficient", before=True)
+        raise Refused(_again(point.span), "probe point alias name cannot be optional nor sufficient", before=True)
     if point.condition is not None or len(written.points) != 1:
-        raise Refused(probe, "a probe point alias name has no condition and no brace sets", before=True)
+        raise Refused(_again(point.span), "a probe point alias name has no condition and no brace sets", before=True)
     return point
 
 
 def _no_return(body: ast.Block) -> None:
     for found in find_all(body, ast.Return):
-        span = found.span
-        token = Token("keyword", "return", "return", span.file, span.start, span.end, span.via)
-        raise Refused(token, "found 'return' not in function context", code="return")
+        raise Refused(_again(found.span), "found 'return' not in function context", code="return")
 
 
 def _chained(parts: tuple[ast.Point, ...]) -> ast.Point:
@@ -487,7 +482,7 @@ def _foreach(first: Token, value: _Key | None, values: Values) -> ast.Foreach:
     if order:
         marks.append((0, order[-1]))
     if len(marks) > 1:
-        raise Refused(marks[-1][1], "multiple sort directives", before=True)
+        raise Refused(marks[-1][1], "multiple sort directives")
     by, mark = marks[0] if marks else (0, None)
     return ast.Foreach(
         tuple(key.name for key in keys),
@@ -514,16 +509,13 @@ def _stepped(base: ast.Expr, token: Token, steps: tuple[ast.Step, ...]) -> ast.T
 def _pretty(target: ast.TargetVar, dollars: int, token: Token) -> ast.TargetVar:
     if target.pretty or dollars > 2:
         raise Refused(token, "expected at most '$$' behind a pretty-printing variable", before=True)
-    return ast.TargetVar(
-        target.name, target.steps, target.address_of, dollars, target.base, span=target.span
-    )
+    return ast.TargetVar(target.name, target.steps, target.address_of, dollars, target.base, span=target.span)
 
 
 def _literal_first(first: Token, arguments: tuple[ast.Expr, ...]) -> tuple[str, tuple[ast.Expr, ...]]:
     if not arguments or not isinstance(arguments[0], ast.String):
-        where = arguments[0].span if arguments else first.span
-        token = Token(first.kind, first.text, "", where.file, where.start, where.end, where.via)
-        raise Refused(token, "expected literal string", before=not arguments)
+        where = _again(arguments[0].span) if arguments else first
+        raise Refused(where, "expected literal string", before=not arguments)
     return arguments[0].value, arguments[1:]
 
 
@@ -542,5 +534,6 @@ def _text(tokens: Values) -> str | None:
     return tokens[0].value if tokens else None
 
 
-def _span(token: Token) -> Span:
-    return token.span
+def _again(span: Span) -> Token:
+    """The token that a span was made of."""
+    return Token("op", span.text, span.text, span.file, span.start, span.end, span.via)

@@ -9,12 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pystap.source import SourceFile, Span
-
-KEYWORDS = frozenset(
-    "probe global private function if else for foreach in limit return delete while break continue next string long"
-    " try catch".split()
-)
+from pystap.source import KEYWORDS, SourceFile, Span, describe
 
 _TOKEN = re.compile(
     r"""
@@ -25,9 +20,10 @@ _TOKEN = re.compile(
     | (?P<number>[0-9][0-9A-Za-z_]*)
     | (?P<string>"(?s:[^"\\\n]|\\.)*")
     | (?P<embedded>%\{(?s:.*?)%\})
+    | (?P<junk>%\{(?s:.*)|"[^\n]*)
     | (?P<preproc>%\(|%\)|%\?|%:)
-    | (?P<op><<<|>>>|<<=|>>=|==|!=|<=|>=|=~|!~|\+=|-=|\*=|/=|%=|&=|\^=|\|=|\.=|&&|\|\||\+\+|--|->|<<|>>|[][{}();,:?!+\-*/%<>=&|^~.])
-    | (?P<junk>%\{(?s:.*)|"[^\n]*|(?s:.))
+    | (?P<op><<<|>>>|<<=|>>=|==|!=|<=|>=|=~|!~|[-+*/%&^|.]=|&&|\|\||\+\+|--|->|<<|>>|[][{}();,:?!+\-*/%<>=&|^~.])
+    | (?P<other>(?s:.))
     """,
     re.VERBOSE,
 )
@@ -59,7 +55,13 @@ class Token(NamedTuple):
 
     def described(self) -> str:
         """What messages call it: `identifier 'x'`, `operator '+'`, `keyword`."""
-        return _described(self.kind, self.text, self.value)
+        match self.kind:
+            case "junk":
+                return "junk ''" if self.text[0] in '$@"%' else f"operator '{self.text[0]}'"
+            case "string":
+                return f"string '{self.value}'"
+            case _:
+                return describe(self.text)
 
 
 def tokenize(source: SourceFile) -> list[Token]:
@@ -67,7 +69,7 @@ def tokenize(source: SourceFile) -> list[Token]:
     tokens: list[Token] = []
     append = tokens.append
     for found in _TOKEN.finditer(source.text):
-        kind = found.lastgroup or "junk"
+        kind = str(found.lastgroup)
         if kind == "blank":
             continue
         text = found[0]
@@ -79,6 +81,8 @@ def tokenize(source: SourceFile) -> list[Token]:
             value = decode(text[1:-1])
         elif kind == "embedded":
             value = text[2:-2]
+        elif kind == "other":
+            kind = "junk"
         append(Token(kind, text, value, source, found.start(), found.end()))
     return tokens
 
@@ -104,31 +108,3 @@ def junk_reason(token: Token) -> str:
     if token.text.startswith("%{"):
         return "Could not find matching '%}' to close embedded function block"
     return f"unexpected character {token.text!r}"
-
-
-def describe(span: Span) -> str:
-    """What messages call the token that starts where a node's span does."""
-    found = _TOKEN.match(span.file.text, span.start)
-    if found is None or found.lastgroup in (None, "blank"):
-        return ""
-    text = found[0]
-    kind = "keyword" if found.lastgroup == "ident" and text in KEYWORDS else str(found.lastgroup)
-    return _described(kind, text, text[1:-1] if kind == "string" else text)
-
-
-def _described(kind: str, text: str, value: str) -> str:
-    match kind:
-        case "keyword":
-            return "keyword"
-        case "embedded":
-            return "embedded-code"
-        case "ident":
-            return f"identifier '{text}'"
-        case "string":
-            return f"string '{value}'"
-        case "number":
-            return f"number '{text}'"
-        case "junk":
-            return "junk ''"
-        case _:
-            return f"operator '{text}'"

@@ -14,7 +14,7 @@ from pystap.source import SourceFile
 from pystap.syntax import ast, tables
 from pystap.syntax.build import Builder, Refused
 from pystap.syntax.lexer import Token, junk_reason
-from pystap.syntax.preprocess import Macro, Preprocessed, PreprocessContext, preprocess
+from pystap.syntax.preprocess import Macro, PreprocessContext, preprocess
 from pystap.syntax.words import Word, words
 
 Macros = Callable[[str], Macro | None]
@@ -29,7 +29,11 @@ def parse(
     diagnostics: Diagnostics,
 ) -> ast.File:
     """Parses one file; what is wrong with it goes into the diagnostics, and what is right into the tree."""
-    return parse_tokens(source, preprocess(source, context, _lookup(macros), diagnostics), context, diagnostics)
+    before = len(diagnostics.items)
+    read = preprocess(source, context, _lookup(macros), diagnostics)
+    # Where the preprocessor found errors, those of the parser would mostly be their echoes.
+    tokens = read.tokens if len(diagnostics.items) == before or not diagnostics.failed else []
+    return parse_tokens(source, tokens, context, diagnostics)
 
 
 def parse_script(
@@ -43,17 +47,19 @@ def parse_script(
     if not read.tokens and not diagnostics.failed:
         after = " after preprocessing" if source.text.strip() else ""
         diagnostics.error(None, "empty", f"Input file '{source.name}' is empty{after}.", severity=Severity.PARSE)
+    if diagnostics.failed:
+        return parse_tokens(source, [], context, diagnostics)
     for number in range(1, len(context.arguments) + 1):
-        if number not in read.arguments_used and not diagnostics.failed:
+        if number not in read.arguments_used:
             diagnostics.warn(None, "unused-argument", f"unused command line option ${number}/@{number}")
-    return parse_tokens(source, read, context, diagnostics)
+    return parse_tokens(source, read.tokens, context, diagnostics)
 
 
 def parse_tokens(
-    source: SourceFile, read: Preprocessed, context: PreprocessContext, diagnostics: Diagnostics
+    source: SourceFile, tokens: list[Token], context: PreprocessContext, diagnostics: Diagnostics
 ) -> ast.File:
     """Parses what the preprocessor left."""
-    return _Parser(source, context, diagnostics).run(words(read.tokens))
+    return _Parser(source, context, diagnostics).run(words(tokens))
 
 
 def _lookup(macros: Macros | Mapping[str, Macro] | None) -> Macros:
@@ -162,7 +168,7 @@ class _Parser:
     # --- errors -------------------------------------------------------------------------------------------
 
     def _unexpected(self, name: str, token: Token, state: int) -> Refused:
-        if name == "?junk" and token.text[0] in "\"%":
+        if name == "?junk" and token.text[0] in '"%':
             return Refused(token, junk_reason(token))
         if name == "?operator":
             return Refused(token, f"unknown operator {token.text}")

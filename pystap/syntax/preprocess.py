@@ -80,11 +80,11 @@ _Pending = tuple[Token, _Env]
 _EMPTY: _Env = {}
 
 
-class _EndOfFile(Exception):
+class _EndOfFile(Exception):  # noqa: N818 - no error by itself
     """No token is left."""
 
 
-class _Wrong(Exception):
+class _Wrong(Exception):  # noqa: N818
     def __init__(self, message: str, token: Token) -> None:
         super().__init__(message)
         self.message = message
@@ -120,9 +120,7 @@ class _Preprocessor:
 
     def report(self, wrong: _Wrong) -> None:
         token = f"at: {wrong.token.described()}"
-        self.diagnostics.error(
-            wrong.token.span, "preprocess", wrong.message, token=token, severity=Severity.PARSE
-        )
+        self.diagnostics.error(wrong.token.span, "preprocess", wrong.message, token=token, severity=Severity.PARSE)
 
     def _one(self, token: Token) -> None:
         match token.kind, token.text:
@@ -418,23 +416,23 @@ def _decide(left: Token, operator: Token, right: Token, context: PreprocessConte
         return _ordered(_number(left), operator, _number(right))
     if left.kind == "ident" and left.text.startswith("CONFIG_"):
         return _kconfig(left, operator, right, context)
-    match left.text:
-        case "kernel_v":
-            return _version(context.kernel_release.partition("-")[0], operator, _string(right))
-        case "kernel_vr":
-            return _version(context.kernel_release, operator, _string(right))
-        case "systemtap_v":
-            return _version(context.compatible, operator, _string(right))
-        case "systemtap_privilege":
-            return _equal(operator, context.privilege == _string(right))
-        case "guru_mode":
-            return _equal(operator, context.guru == bool(_number(right)))
-        case "arch":
-            return _equal(operator, fnmatchcase(context.arch, _string(right)))
-        case "runtime":
-            return _equal(operator, fnmatchcase(context.runtime, _string(right)))
-        case _:
-            raise _Wrong(_EXPECTED, left)
+    return _about_target(left, operator, right, context)
+
+
+def _about_target(left: Token, operator: Token, right: Token, context: PreprocessContext) -> bool:
+    versions = {
+        "kernel_v": context.kernel_release.partition("-")[0],
+        "kernel_vr": context.kernel_release,
+        "systemtap_v": context.compatible,
+    }
+    names = {"arch": context.arch, "runtime": context.runtime, "systemtap_privilege": context.privilege}
+    if left.text in versions:
+        return _version(versions[left.text], operator, _string(right))
+    if left.text in names:
+        return _equal(operator, fnmatchcase(names[left.text], _string(right)))
+    if left.text == "guru_mode":
+        return _equal(operator, context.guru == bool(_number(right)))
+    raise _Wrong(_EXPECTED, left)
 
 
 def _string(token: Token) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from functools import cache
 from typing import TypeVar, cast
 
 from pystap.syntax.ast import Node
@@ -18,10 +17,16 @@ _PLAIN = frozenset(
 )  # fmt: skip
 
 
-@cache
+_NODE_FIELDS: dict[type[Node], tuple[str, ...]] = {}
+
+
 def node_fields(kind: type[Node]) -> tuple[str, ...]:
     """The names of a class's fields that can hold nodes or tuples of nodes, in order of writing."""
-    return tuple(f.name for f in fields(kind) if f.name != "span" and f.type not in _PLAIN)
+    found = _NODE_FIELDS.get(kind)
+    if found is None:
+        found = tuple(f.name for f in fields(kind) if f.name != "span" and f.type not in _PLAIN)
+        _NODE_FIELDS[kind] = found
+    return found
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -93,14 +98,9 @@ def _rewritten_tuple(values: tuple[Node, ...], change: Callable[[Node], Node]) -
     return values
 
 
-@cache
-def _all_fields(kind: type[Node]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
-
-
 def replaced(node: N, changes: dict[str, object]) -> N:
     """A copy with some fields changed: dataclasses.replace, quicker."""
     kind = type(node)
-    values = {name: getattr(node, name) for name in _all_fields(kind)}
+    values = {field.name: getattr(node, field.name) for field in fields(kind)}
     values.update(changes)
     return kind(**values)
