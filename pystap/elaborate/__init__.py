@@ -201,7 +201,7 @@ def compile_regexes(
 
 
 def script_variables(probe: Probe) -> tuple[tuple[str, Type], ...]:
-    """The variables that a probe's aliases give to its handler, with their types (of a program made with optimise=False)."""
+    """The variables that a probe's aliases give to its handler, with types (of a program made with optimise=False)."""
     return tuple((v.name, v.type) for v in probe.body.locals.values() if not v.name.startswith("__"))
 
 

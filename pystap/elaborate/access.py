@@ -6,7 +6,7 @@ of unused code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ from pystap.debuginfo.ctype import CType, Enum, spell, strip
 from pystap.diagnostics import Unresolved
 from pystap.elaborate import pretty
 from pystap.elaborate.rebuild import with_fields
-from pystap.syntax.walk import walk
 from pystap.elaborate.targetvars import Path, Place, cast_root
 from pystap.elaborate.tokens import token
 from pystap.ir import nodes as ir
 from pystap.options import Options
 from pystap.syntax import ast
+from pystap.syntax.walk import walk
 
 if TYPE_CHECKING:
     from pystap.target import Target
@@ -46,6 +46,7 @@ class Access:
     options: Options
     home: str = "kernel"  # where @cast and @var look without a module argument
     is_return: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)  # by name: "$name" for $$name
     failures: dict[ast.Node, Unresolved] = field(default_factory=dict)
     outcomes: list[Hashable] = field(default_factory=list)  # what was decided, for sharing of equal bodies
     entry: list[ast.Expr] = field(default_factory=list)
@@ -61,7 +62,8 @@ class Access:
         try:
             new: ast.Expr = self._resolve(node, fold)
         except Unresolved as failure:
-            return self._failed(node, failure)
+            unresolved: ast.Expr = self._failed(node, failure)
+            return unresolved
         self.outcomes.append(_outcome(new))
         return new
 
@@ -142,10 +144,8 @@ class Access:
 
     def _text(self, node: ast.TargetVar) -> ast.Expr | None:
         """`$$name`, `$$system` and the like, which a scope knows as constant text."""
-        texts = getattr(self.scope, "texts", None)
-        if texts is not None and node.name.startswith("$") and node.name[1:] in texts and not node.steps:
-            return ast.String(texts[node.name[1:]], span=node.span)
-        return None
+        text = self.texts.get(node.name)
+        return None if text is None or node.steps else ast.String(text, span=node.span)
 
     def _based(self, node: ast.TargetVar, fold: Fold) -> Any:
         if isinstance(node.base, (ast.Cast, ast.AtVar)):
@@ -294,7 +294,8 @@ def debug_info(target: Target, module: str) -> DebugInfo:
         find = getattr(target, "user_info", None)
         if find is None:
             raise Unresolved(f"no debug-info for '{module}'")
-        return find(module)  # type: ignore[no-any-return]
+        info: DebugInfo = find(module)
+        return info
     return target.module_info(module)
 
 
@@ -332,7 +333,7 @@ def _folded_step(step: ast.Step, fold: Fold) -> ast.Step:
     if isinstance(step, ast.Member):
         return step
     index = fold(step.index)
-    return step if index is step.index else with_fields(step, {"index": index})  # type: ignore[no-any-return]
+    return step if index is step.index else with_fields(step, {"index": index})
 
 
 def _spellings(name: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """`f = $file; f->f_flags`: remembers which C type a script value has, and resolves `->` and `[ ]` on such values.
 
-Types flow through assignments, parameters and results; the only part of inference that iterates, and only where a script
-uses it.
+Types flow through assignments, parameters and results; the only part of inference that iterates, and only where a
+script uses it.
 """
 
 from __future__ import annotations

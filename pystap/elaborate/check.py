@@ -1,4 +1,4 @@
-"""Rules that only report: loops, arrays changed while they are walked, guru mode and privilege, failed target expressions."""
+"""Rules that only report: loops, arrays changed while they are walked, guru mode and privilege, failed targets."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def _element_writes(node: ast.Node) -> Iterator[ast.Name]:
     match node:
         case ast.Assign(target=ast.Index(base=ast.Name() as base)):
             yield base
-        case ast.IncDec(target=ast.Index(base=ast.Name() as base)) | ast.Delete(target=ast.Index(base=ast.Name() as base)):
+        case ast.IncDec(target=ast.Index(base=ast.Name() as base)):
+            yield base
+        case ast.Delete(target=ast.Index(base=ast.Name() as base)):
             yield base
         case _:
             pass

@@ -16,13 +16,13 @@ from pystap.elaborate.access import Access
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
 from pystap.elaborate.fold import TARGETS, Folder
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Variable
-from pystap.syntax.walk import walk
 from pystap.elaborate.symbols import Scan, parameters, shown_name, unshare
 from pystap.elaborate.tokens import nearest, token
 from pystap.options import Options
 from pystap.providers.base import NoScope, Provider
 from pystap.source import Span
 from pystap.syntax import ast
+from pystap.syntax.walk import walk
 
 if TYPE_CHECKING:
     from pystap.library import Library
@@ -53,7 +53,7 @@ class _Families(AliasSource):
         self._collector = collector
 
     def families(self, glob: str) -> Iterable[str]:
-        return self._collector.library.alias_families(glob)
+        return list(self._collector.library.alias_families(glob))
 
     def aliases(self, family: str) -> Iterator[ast.Alias]:
         for path in self._collector.library.aliases(family):
@@ -264,9 +264,8 @@ class Collector:
         condition = derived.condition
         if condition is not None:
             condition = self._condition(condition)
-        return Probe(
-            resolved.site, self._body(derived), resolved.point, str(derived.written), probe.span, condition, derived.chain
-        )
+        body, written = self._body(derived), str(derived.written)
+        return Probe(resolved.site, body, resolved.point, written, probe.span, condition, derived.chain)
 
     def _condition(self, condition: ast.Expr) -> ast.Expr:
         folded: ast.Expr = Folder(None)(condition)
@@ -286,7 +285,7 @@ class Collector:
             return body
         resolved = derived.resolved
         scope = None if isinstance(resolved.scope, NoScope) else resolved.scope
-        access = Access(scope, self.target, self.options, resolved.home, resolved.is_return)
+        access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, dict(resolved.texts))
         folded = Folder(access)(plan.block)
         key = (resolved.is_return, *access.outcomes)
         body = plan.bodies.get(key)

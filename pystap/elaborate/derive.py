@@ -32,7 +32,7 @@ class Derived:
     chain: tuple[str, ...]
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818  (an outcome, not a mistake of ours)
     """A point that resolved to nothing, with what to say about it."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
@@ -154,7 +154,7 @@ class Deriver:
             parts = (alias.prologue, *parts)
         if alias.epilogue is not None:
             parts = (*parts, alias.epilogue)
-        chain = (*use.chain, name)
+        chain = (*use.chain, f"{name} {alias.operator} {', '.join(spell(p) for p in alias.points)}")
         inner = replace(use, parts=parts, chain=chain, names=(*use.names, name))
         found: list[Derived] = []
         for point in alias.points:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Program, Variable
 from pystap.elaborate.symbols import shown_name
-from pystap.syntax import ast
 
 
 def dump(program: Program) -> str:
@@ -32,6 +31,8 @@ def lines(program: Program) -> Iterator[str]:
         yield "# probes"
         for probe in program.probes:
             yield from _probe(probe)
+    if any(g.display for g in program.globals):
+        yield "end /* <- end */"  # shows the globals that are only written
 
 
 def _global(variable: GlobalVariable) -> str:
@@ -62,10 +63,3 @@ def _locals(variables: list[Variable]) -> Iterator[str]:
         yield "  # locals"
         for variable in variables:
             yield f"  {variable.name}:{variable.type}"
-
-
-def uses(block: ast.Block) -> frozenset[str]:
-    """The names that a block mentions."""
-    from pystap.syntax.walk import find_all
-
-    return frozenset(n.name for n in find_all(block, ast.Name))

@@ -1,6 +1,7 @@
 """Constants, dead branches, and (through a Resolver) target variables and @defined: a body -> a body without them.
 
-The order matters and is written here once: conditions before branches, so that names in a dead branch are never looked up.
+The order matters and is written here once: conditions before branches, so that names in a dead branch are never
+looked up.
 """
 
 from __future__ import annotations
@@ -62,17 +63,20 @@ class Folder:
         left, right = node.left, node.right
         if isinstance(left, ast.Number) and isinstance(right, ast.Number):
             value = arithmetic(node.operator, left.value, right.value)
-            return node if value is None else ast.Number(value, span=node.span)
+            return node if value is None else ast.Number(value, span=left.span)
         if isinstance(left, ast.String) and isinstance(right, ast.String) and node.operator == ".":
-            return ast.String(left.value + right.value, span=node.span)
+            return ast.String(left.value + right.value, span=left.span)
         return node
 
     def compare(self, node: ast.Compare) -> Any:
         node = rebuild(node, self)
-        left, right = node.left, node.right
-        if type(left) is type(right) and isinstance(left, (ast.Number, ast.String)):
-            return _truth(_COMPARE[node.operator](left.value, right.value), node)
-        return node
+        match node.left, node.right:
+            case (ast.Number(value=left), ast.Number(value=right)):
+                return _truth(_COMPARE[node.operator](left, right), node)
+            case (ast.String(value=left), ast.String(value=right)):
+                return _truth(_COMPARE[node.operator](left, right), node)
+            case _:
+                return node
 
     def unary(self, node: ast.Unary) -> Any:
         node = rebuild(node, self)

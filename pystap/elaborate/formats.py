@@ -36,7 +36,7 @@ class Conversion:
     @property
     def arguments(self) -> tuple[ArgType, ...]:
         """The types of the arguments it takes, in order: %m and %M take an address."""
-        stars: tuple[ArgType, ...] = ("long",) * ((self.width == "*") + (self.precision == "*"))
+        stars: list[ArgType] = ["long"] * ((self.width == "*") + (self.precision == "*"))
         return (*stars, "string" if self.letter == "s" else "long")
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pystap.diagnostics import Diagnostics
+from pystap.elaborate.effects import uses
 from pystap.elaborate.program import Body, Function
 from pystap.elaborate.rebuild import rebuild, with_fields
 from pystap.elaborate.tokens import token
@@ -16,7 +17,6 @@ from pystap.syntax import ast
 from pystap.syntax.walk import walk
 
 Functions = dict[tuple[str, int], list[Function]]
-_IMPURE = (ast.Assign, ast.IncDec, ast.Register)
 
 
 class Purity:
@@ -83,7 +83,7 @@ class Elider:
         block = body.block
         while True:
             self._changed = False
-            self._unread = _unread(block, body.locals.keys()) - kept
+            self._unread = body.locals.keys() - uses(block)[0] - kept
             block = self._statement(block)
             if not self._changed:
                 break
@@ -119,7 +119,7 @@ class Elider:
 
     def _block(self, node: ast.Block) -> ast.Block:
         new = tuple(self._statement(s) for s in node.statements)
-        kept = tuple(s for s in new if not isinstance(s, ast.Null) and not (isinstance(s, ast.Block) and not s.statements))
+        kept = tuple(s for s in new if not isinstance(s, ast.Null) and not _no_statements(s))
         if len(kept) != len(node.statements):
             self._changed = self._changed or len(kept) != len(new)
         elif all(a is b for a, b in zip(kept, node.statements, strict=True)):
@@ -129,7 +129,7 @@ class Elider:
     def _expression(self, node: ast.ExprStmt) -> Any:
         value = self._value(node.value, discarded=True)
         if self._purity.pure(value):
-            self._warn(_anchor(value), "Eliding side-effect-free expression ")
+            self._warn(_anchor(node.value), "Eliding side-effect-free expression ")
             return ast.Null(span=node.span)
         return node if value is node.value else with_fields(node, {"value": value})
 
@@ -177,14 +177,15 @@ class Elider:
     # --- expressions ---------------------------------------------------------------------------------
 
     def _value(self, node: Any, discarded: bool = False) -> Any:
-        if isinstance(node, ast.Assign) and isinstance(node.target, ast.Name) and node.target.name in self._unread:
-            if node.operator == "=" or discarded:
-                self._warn(node, f"Eliding assignment to '{node.target.name}'")
-                return self._value(node.value, discarded)
-        if discarded and isinstance(node, ast.IncDec) and isinstance(node.target, ast.Name):
-            if node.target.name in self._unread:
-                self._warn(node, f"Eliding assignment to '{node.target.name}'")
-                return ast.Number(0, span=node.span)
+        name = _assigned(node)
+        if name not in self._unread:
+            return rebuild(node, self._value)
+        if isinstance(node, ast.Assign) and (node.operator == "=" or discarded):
+            self._warn(node, f"Eliding assignment to '{name}'")
+            return self._value(node.value, discarded)
+        if discarded:
+            self._warn(node, f"Eliding assignment to '{name}'")
+            return ast.Number(0, span=node.span)
         return rebuild(node, self._value)
 
 
@@ -192,6 +193,17 @@ _STATEMENTS = (
     ast.Block, ast.Null, ast.ExprStmt, ast.If, ast.While, ast.For, ast.Foreach, ast.Break, ast.Continue, ast.Next,
     ast.Return, ast.Delete, ast.Try,
 )  # fmt: skip
+
+
+def _no_statements(node: ast.Node) -> bool:
+    return isinstance(node, ast.Block) and not node.statements
+
+
+def _assigned(node: Any) -> str:
+    """The variable that an expression assigns, if that is what it does."""
+    if isinstance(node, (ast.Assign, ast.IncDec)) and isinstance(node.target, ast.Name):
+        return node.target.name
+    return ""
 
 
 def _empty(node: ast.Node) -> bool:
@@ -206,63 +218,10 @@ def empty(body: Body) -> bool:
 def _anchor(node: ast.Node) -> ast.Node:
     """Where stap points for an expression: its leftmost part."""
     match node:
-        case ast.Binary(left=left) | ast.Compare(left=left) | ast.Logical(left=left):
+        case ast.Binary(left=left) | ast.Compare(left=left) | ast.Logical(left=left) | ast.Assign(target=left):
             return _anchor(left)
         case _:
             return node
-
-
-def _unread(block: ast.Node, names: Any) -> set[str]:
-    """Locals whose value is nowhere looked at: they are only assigned, or stepped for the effect alone."""
-    read: set[str] = set()
-    _reads(block, read)
-    return set(names) - read
-
-
-def _reads(node: Any, read: set[str], discarded: bool = False) -> None:
-    match node:
-        case ast.Name(name=name):
-            read.add(name)
-            return
-        case ast.Assign(target=ast.Name(), operator="="):
-            _reads(node.value, read)
-            return
-        case ast.Assign(target=ast.Name()) | ast.IncDec(target=ast.Name()) if discarded:
-            if isinstance(node, ast.Assign):
-                _reads(node.value, read)
-            return
-        case ast.ExprStmt(value=value):
-            _reads(value, read, discarded=True)
-            return
-        case ast.Foreach():
-            _foreach_reads(node, read)
-            return
-        case ast.Try(message=message) if message is not None:
-            _reads(node.body, read)
-            _reads(node.handler, read)
-            return
-        case ast.Delete(target=ast.Name()):
-            return
-        case ast.For():
-            for part in (node.init, node.step):
-                if part is not None:
-                    _reads(part, read, discarded=True)
-            for part in (node.condition, node.body):
-                if part is not None:
-                    _reads(part, read)
-            return
-        case _:
-            pass
-    from pystap.syntax.walk import children
-
-    for child in children(node):
-        _reads(child, read)
-
-
-def _foreach_reads(node: ast.Foreach, read: set[str]) -> None:
-    _reads(node.base, read)
-    for part in (*(node.slice or ()), *((node.limit,) if node.limit is not None else ()), node.body):
-        _reads(part, read)
 
 
 def reached(roots: list[ast.Node], functions: Functions) -> set[tuple[str, int]]:

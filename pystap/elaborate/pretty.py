@@ -1,4 +1,4 @@
-"""`$x$`, `$x$$`, `$$vars`, `$$parms`, `$$locals`, `$$return` -> ast.Pretty: labels and accesses, never code per member."""
+"""`$x$`, `$x$$`, `$$vars`, `$$parms`, `$$locals`, `$$return` -> ast.Pretty: labels and accesses, no code per member."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _field(label: str, path: Path, depth: int, node: ast.Node) -> ast.PrettyFiel
         target = ctype.target.get()
         value = path.read().value
         return _by_address(label, path, value, Place(value, target, True, place.space), node)
-    return ast.PrettyField(label, path.read(), span=node.span)
+    return ast.PrettyField(label, path.read(), user=place.space is ir.Space.USER, span=node.span)
 
 
 def _opened(pointer: Pointer) -> bool:
@@ -69,4 +69,4 @@ def _by_address(label: str, path: Path, address: ir.Expr, place: Place, node: as
         raise Unresolved("a struct passed by value is not in memory")
     ctype: CType = place.type
     access = ast.TargetAccess(address, tuple(path.holes), ctype, span=node.span)
-    return ast.PrettyField(label, None, access, span=node.span)
+    return ast.PrettyField(label, None, access, user=place.space is ir.Space.USER, span=node.span)

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from pystap.diagnostics import Diagnostics
 from pystap.elaborate.program import Variable
 from pystap.elaborate.rebuild import rebuild, with_fields
-from pystap.syntax.walk import children
 from pystap.elaborate.tokens import nearest, token
 from pystap.syntax import ast
+from pystap.syntax.walk import children
 
 
 class Namespace(Protocol):
@@ -194,7 +194,7 @@ def unshare(file: ast.File) -> ast.File:
         return file
     path = re.sub(r"\W", "_", file.source.name)
     mangled = {name: f"__private_{path}_{name}" for name in names}
-    return with_fields(file, {"items": tuple(_unshared(item, mangled) for item in file.items)})  # type: ignore[no-any-return]
+    return with_fields(file, {"items": tuple(_unshared(item, mangled) for item in file.items)})
 
 
 def _unshared(item: Any, mangled: dict[str, str]) -> Any:

@@ -28,6 +28,7 @@ from pystap.debuginfo.ctype import (
 from pystap.diagnostics import Unresolved
 from pystap.elaborate.tokens import nearest
 from pystap.ir import nodes as ir
+from pystap.source import Span
 from pystap.syntax import ast
 
 _LOADABLE = (1, 2, 4, 8)
@@ -57,10 +58,12 @@ class Path:
     place: Place
     holes: list[ast.Expr] = field(default_factory=list)
     mark: ir.Mark = field(default_factory=ir.Mark)
+    last: Span | None = None  # of the last step taken
 
     def walk(self, steps: tuple[ast.Step, ...]) -> None:
         """Takes every step in turn."""
         for step in steps:
+            self.last = step.span
             match step:
                 case ast.Member():
                     self.place = self._member(step)
@@ -78,11 +81,7 @@ class Path:
 
     def read(self) -> ast.TargetAccess:
         """The path's value as a number."""
-        return self._access(self._load(self.place, final=True), self.place.type)
-
-    def span_end(self) -> CType:
-        """The type that the path ends in."""
-        return self.place.type
+        return self._access(self._load(self.place), self.place.type)
 
     def _access(self, value: ir.Expr, ctype: CType) -> ast.TargetAccess:
         return ast.TargetAccess(value, tuple(self.holes), ctype, span=self.mark.span)
@@ -93,7 +92,8 @@ class Path:
         if not isinstance(struct, Struct):
             raise Unresolved(f"invalid access '->{step.name}' vs '{spell(place.type)}'", span=step.span)
         if not place.in_memory:
-            raise Unresolved(f"cannot reach member '{step.name}' of {_describe(struct)} passed by value", span=step.span)
+            text = f"cannot reach member '{step.name}' of {_describe(struct)} passed by value"
+            raise Unresolved(text, span=step.span)
         found = find_member(struct, step.name)
         if found is None:
             raise _no_member(struct, step)
@@ -142,7 +142,7 @@ class Path:
         self.holes.append(index)
         return ir.Binary("+", base, ir.Binary("*", hole, ir.Const(size)) if size != 1 else hole)
 
-    def _load(self, place: Place, final: bool = False) -> ir.Expr:
+    def _load(self, place: Place) -> ir.Expr:
         ctype = strip(place.type)
         match ctype:
             case Int(size=size, signed=signed) | Enum(size=size, signed=signed):
@@ -152,7 +152,7 @@ class Path:
             case Array():
                 return self._array_base(place, ast.Member(""))
             case Struct():
-                raise _whole(ctype)
+                raise _whole(ctype, self.last)
             case Float():
                 raise Unresolved(f"unsupported base type (need: integer): '{ctype.name}' is a floating-point type")
             case FunctionType() if place.in_memory:
@@ -167,21 +167,22 @@ class Path:
             return _narrow(place.value, size, signed)
         if not place.bit_size:
             return ir.Load(place.value, size, signed, place.space, mark=self.mark)
-        unit, start, shift = _bit_unit(place, size)
-        load = ir.Load(add(place.value, start), unit, False, place.space, mark=self.mark)
-        return ir.Bits(load, shift, place.bit_size, signed)
+        load = ir.Load(place.value, _bit_unit(place), False, place.space, mark=self.mark)
+        return ir.Bits(load, place.bit_offset, place.bit_size, signed)
 
 
-def _bit_unit(place: Place, size: int) -> tuple[int, int, int]:
-    """The smallest load that covers a bitfield: (bytes, byte offset, bits above its lowest)."""
+def _bit_unit(place: Place) -> int:
+    """The bytes of the smallest load that covers a bitfield."""
     for unit in _LOADABLE:
-        if place.bit_offset + place.bit_size <= unit * 8 and (unit <= size or unit == 8):
-            return unit, 0, place.bit_offset
+        if place.bit_offset + place.bit_size <= unit * 8:
+            return unit
     raise Unresolved("a bit-field that straddles eight bytes cannot be read")
 
 
 def _narrow(value: ir.Expr, size: int, signed: bool) -> ir.Expr:
     if size == 8 or (isinstance(value, ir.Load) and value.size == size):
+        return value
+    if isinstance(value, ir.Bits) and value.width == size * 8 and not value.offset:
         return value
     return ir.Bits(value, 0, size * 8, signed)
 
@@ -213,7 +214,7 @@ def _shown(step: ast.Step) -> str:
 
 def _no_member(struct: Struct, step: ast.Member) -> Unresolved:
     if not struct.complete:
-        return Unresolved(f"{_describe(struct)} has no known members here: only its declaration is", span=step.span)
+        return Unresolved(f"{_describe(struct)} has no known members here: only its name is", span=step.span)
     names = member_names(struct)
     near = nearest(step.name, names, limit=len(names))
     ordered = (*near, *(n for n in names if n not in near))
@@ -223,8 +224,8 @@ def _no_member(struct: Struct, step: ast.Member) -> Unresolved:
     return Unresolved(text, span=step.span)
 
 
-def _whole(struct: Struct) -> Unresolved:
+def _whole(struct: Struct, span: Span | None) -> Unresolved:
     where = f" ({struct.declared})" if struct.declared else ""
     names = member_names(struct)
     such = f" such as '->{names[0]}'" if names else ""
-    return Unresolved(f"'{_describe(struct)}'{where} is being accessed instead of a member{such}")
+    return Unresolved(f"'{_describe(struct)}'{where} is being accessed instead of a member{such}", span=span)

@@ -13,10 +13,10 @@ from typing import Any, Union, cast
 from pystap.diagnostics import Diagnostic, Diagnostics, Severity
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Type, Variable
 from pystap.elaborate.rebuild import rebuild, with_fields
-from pystap.syntax.walk import walk
 from pystap.elaborate.symbols import shown_name
 from pystap.elaborate.tokens import token
 from pystap.syntax import ast
+from pystap.syntax.walk import walk
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +92,8 @@ class Inference:
         for function in overloads:
             if function.declaration.result is not None:
                 self._fix(result, function.declaration.result, function.declaration)
-            for cell, variable, declared in zip(cells, function.parameters, function.declaration.parameters, strict=True):
+            given = function.declaration.parameters
+            for cell, variable, declared in zip(cells, function.parameters, given, strict=True):
                 if declared.type is not None:
                     self._fix(cell, declared.type, declared)
                 self._cells[variable] = cell
@@ -297,7 +298,7 @@ class Inference:
                 return "long"
             if found.root().type is None:
                 self._uses.append((found, node))
-        return cast(T, found)
+        return found
 
     def long(self, node: Any) -> T:
         return "long"
@@ -346,11 +347,18 @@ class Inference:
             return "long"
         target = self.place(node.target)
         if node.operator == "=":
+            self._remember(node)
             return self._assign(target, self.expr(node.value), node.target)
         type_: Type = "string" if node.operator == ".=" else "long"
         self._assign(target, type_, node.target)
         self.want(node.value, type_)
         return type_
+
+    def _remember(self, node: ast.Assign) -> None:
+        """A global that holds a C pointer is shown as one."""
+        base = node.target.base if isinstance(node.target, ast.Index) else node.target
+        if isinstance(node.value, ast.TargetAccess) and isinstance(base, ast.Name) and base.name in self.shapes:
+            self.shapes[base.name].variable.variable.ctype = node.value.ctype
 
     def place(self, node: ast.Expr) -> T:
         """What is assigned to."""
@@ -636,7 +644,7 @@ def infer(
     globals_: dict[str, GlobalVariable],
     diagnostics: Diagnostics,
 ) -> tuple[dict[tuple[str, int], tuple[Function, ...]], dict[int, Body]]:
-    """Decides all types; returns the functions with their results, and the bodies (by id) whose saved values are texts."""
+    """Decides all types; returns the functions with their results, and (by id) bodies whose saved values are texts."""
     inference = Inference(globals_, functions, diagnostics)
     bodies = list({id(p.body): p.body for p in probes}.values())
     for condition in {id(p.condition): p.condition for p in probes if p.condition is not None}.values():
