@@ -1,0 +1,232 @@
+"""Pass 3: ir.Module -> the C of a kernel module, as files in memory. Decides no semantics and runs no programs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pystap import __version__
+from pystap.codegen import bodies, names
+from pystap.codegen.environment import render
+from pystap.codegen.frames import Depth, Storage, depth
+from pystap.codegen.macros import global_macros, key_strings
+from pystap.codegen.unit import Unit
+from pystap.codegen.writer import BACK_TO_C, Writer
+from pystap.ir import nodes as ir
+from pystap.source import Span
+
+if TYPE_CHECKING:
+    from pystap.options import Options
+
+__all__ = ["ModuleSource", "translate"]
+
+_STRING_LIMIT = 512  # MAXSTRINGLEN's default on 64-bit machines
+
+
+@dataclass(frozen=True, slots=False, eq=False)
+class ModuleSource:
+    """The text of a module."""
+
+    name: str
+    files: dict[str, str]
+    line_map: dict[int, Span]  # line of module.c, from 1 -> the script's position
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with the text."""
+        digest = hashlib.sha256()
+        for name, text in sorted(self.files.items()):
+            digest.update(f"{name}\0{len(text)}\0".encode())
+            digest.update(text.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSite:
+    """A row of an engine's table."""
+
+    index: int  # in stap_probes[]
+    site: Any
+    probe: ir.Probe
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    title: str
+    text: str
+
+
+def translate(module: ir.Module, options: Options, target: object = None) -> ModuleSource:
+    """The C of a module; `module.c` is the file that is compiled."""
+    unit = Unit(module, options.number("MAXSTRINGLEN", _STRING_LIMIT))
+    handlers = Writer()
+    held = _handlers(unit, handlers)
+    functions = Writer()
+    for function in module.functions:
+        functions.append(bodies.function(unit, function))
+    conditions = [line for i, p in enumerate(module.probes) if p.condition is not None for line in bodies.condition(unit, i, p.condition)]
+    engines = _engines(module)
+    needed = depth(held, unit.storages, unit.recursive)
+    config = render("config.h.j2", defines=_defines(unit, options, needed))
+    text = Writer()
+    text.raw(_head(unit, module))
+    _titled(text, "Functions", functions)
+    _titled(text, "Probe bodies", handlers)
+    text.raw("\n".join(conditions))
+    text.raw(_probe_table(module))
+    for template, sites in engines:
+        text.raw(render(template, sites=sites).rstrip("\n") + "\n")
+    text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
+    lines = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
+    files = {"module.c": "\n".join(lines) + "\n", "config.h": config}
+    return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
+
+
+def _handlers(unit: Unit, handlers: Writer) -> list[Storage]:
+    titles: list[list[str]] = [[] for _ in unit.module.handlers]
+    for probe in unit.module.probes:
+        titles[probe.handler].append(f"probe {probe.point}")
+        if probe.entry is not None:
+            titles[probe.entry].append(f"entry of {probe.point}")
+    held = []
+    for index, handler in enumerate(unit.module.handlers):
+        shown = titles[index][:8] + (["..."] if len(titles[index]) > 8 else [])
+        writer, storage = bodies.handler(unit, index, handler, shown)
+        handlers.append(writer)
+        held.append(storage)
+    return held
+
+
+def _titled(text: Writer, title: str, part: Writer) -> None:
+    if part.lines:
+        text.raw(f"/* --- {title} {'-' * (98 - len(title))} */\n")
+        text.append(part)
+
+
+def _head(unit: Unit, module: ir.Module) -> str:
+    """Everything that bodies refer to."""
+    parts = [
+        f"/* Made by pystap {__version__}. */",
+        '#pragma GCC diagnostic ignored "-Wdeclaration-after-statement"',
+        '#pragma GCC diagnostic ignored "-Wunused-function"  /* the runtime offers more than a script uses */',
+        '#include "config.h"',
+        '#include "stap.h"',
+        "",
+        *unit.tables.literal_lines(),
+        "",
+        *unit.variables.kind_lines(),
+    ]
+    if unit.variables.shapes:
+        parts.append(render("map.h.j2", shapes=unit.variables.shapes))
+    parts += [*unit.variables.definition_lines(), *unit.variables.parameter_lines(), ""]
+    parts += _global_macros(unit, module)
+    if unit.tables.uses_symbols:
+        parts += unit.tables.symbol_lines()
+    if module.descriptors and "pretty" in unit.needs:
+        from pystap.codegen.descriptors import descriptor_lines
+
+        parts += descriptor_lines(module.descriptors)
+    for index, dfa in enumerate(module.regexes):
+        parts.append(render("regex.h.j2", index=index, dfa=dfa, table=dfa.table))
+    parts += [f"{bodies.prototype(f)};" for f in module.functions]
+    for code, mark in module.embedded:
+        parts += [f"#line {mark.span.line} {names.c_string(mark.span.file.name)}", code, BACK_TO_C]
+    return "\n".join(parts) + "\n"
+
+
+def _global_macros(unit: Unit, module: ir.Module) -> list[str]:
+    """STAP_GLOBAL_GET_x and STAP_GLOBAL_SET_x for what embedded functions name."""
+    named = sorted(_named_globals(module) & set(unit.variables.globals))
+    return [line for name in named for line in global_macros(unit.variables, name)]
+
+
+def _named_globals(module: ir.Module) -> set[str]:
+    return {name for f in module.functions for name in (*f.reads, *f.writes)}
+
+
+def _probe_table(module: ir.Module) -> str:
+    lines = ["static struct stap_probe stap_probes[] = {"]
+    for index, probe in enumerate(module.probes):
+        saved_strings = sum(kind == "string" for kind in probe.saved)
+        interruptible = getattr(probe.site, "interruptible", probe.site.engine == "begin")
+        members = [
+            f".handler = {names.handler(probe.handler)}",
+            f".index = {index}",
+            f".point = {names.c_string(probe.point)}",
+            f".written = {names.c_string(probe.written)}",
+            f".position = {names.c_string(str(probe.mark.span))}",
+            f".actions = {'MAXACTION_INTERRUPTIBLE' if interruptible else 'MAXACTION'}",
+        ]
+        if probe.entry is not None:
+            members.append(f".entry = {names.handler(probe.entry)}")
+            members.append(f".saved_count = {len(probe.saved)}")
+            members.append(f".saved_size = {8 * len(probe.saved)} + {saved_strings} * STAP_STRING_BYTES")
+        if probe.condition is not None:
+            members.append(f".condition = stap_condition_{index}")
+        lines.append(f"\t{{ {', '.join(members)} }},")
+    return "\n".join([*lines, "};", "static const unsigned int stap_probe_count __maybe_unused = ARRAY_SIZE(stap_probes);", ""])
+
+
+def _engines(module: ir.Module) -> list[tuple[str, list[EngineSite]]]:
+    """Templates and rows of the engines that the module uses, in the order in which they start."""
+    from pystap.providers import ENGINES
+
+    rows: dict[str, list[EngineSite]] = {}
+    for index, probe in enumerate(module.probes):
+        rows.setdefault(probe.site.engine, []).append(EngineSite(index, probe.site, probe))
+    return [(f"engines/{name}.c.j2", rows[name]) for name in ENGINES if name in rows]
+
+
+def _tail(unit: Unit, engines: Iterable[str]) -> str:
+    """What starts and stops: parts that allocate, engines, and the module itself."""
+    maps = unit.variables.map_names()
+    parts = ['{ "contexts", stap_contexts_load, stap_contexts_unload }']
+    lines = []
+    if maps:
+        parts.append('{ "maps", stap_maps_load, stap_maps_unload }')
+        lines += [f"static struct stap_map *const stap_maps[] = {{ {', '.join('&' + m for m in maps)} }};"]
+        lines += ["static const unsigned int stap_map_count = ARRAY_SIZE(stap_maps);", '#include "map_load.h"', ""]
+    if unit.tables.uses_symbols or "symbols" in unit.needs:
+        parts.append('{ "symbols", stap_symbols_load, stap_symbols_unload }')
+    lines += unit.tables.table_lines()
+    lines += ["", "static const struct stap_part stap_parts[] = {", *(f"\t{p}," for p in parts), "};"]
+    lines += ["static const struct stap_engine stap_engines[] = {"]
+    lines += [f'\t{{ "{e}", stap_{e}_start, stap_{e}_stop }},' for e in engines]
+    return "\n".join([*lines, "};", "", "STAP_MODULE(stap_parts, stap_engines);", '#include "module_info.h"'])
+
+
+def _defines(unit: Unit, options: Options, needed: Depth) -> list[tuple[str, str]]:
+    """config.h: the user's -D first, then what the script needs."""
+    defines: dict[str, str] = {}
+    for name, value in options.defines:
+        defines[name] = value
+    if options.timing:
+        defines.setdefault("STP_TIMING", "1")
+    if options.suppress_handler_errors:
+        defines.setdefault("STAP_SUPPRESS_HANDLER_ERRORS", "1")
+    if options.suppress_time_limits:
+        defines.setdefault("STAP_SUPPRESS_TIME_LIMITS_ENABLE", "1")
+    defines.setdefault("MAXNESTING", str(needed.levels + (10 if unit.recursive else 0)))
+    per_nesting = f" + MAXNESTING * {needed.per_nesting}" if needed.per_nesting else ""
+    strings = needed.strings + key_strings(unit.variables, _named_globals(unit.module))
+    defines["STAP_FRAME_BYTES"] = f"(({strings}{per_nesting}) * STAP_STRING_BYTES)"
+    defines["STAP_LARGEST_ITEM"] = _largest(unit.item_sizes())
+    defines["STAP_BUCKETS"] = str(max([1, *(unit.variables.bucket_count(name) for name in unit.variables.stats())]))
+    defines["STAP_PERCPU_GLOBALS"] = " ".join(unit.variables.percpu_members())
+    for need in sorted(unit.needs):
+        defines[f"STAP_NEED_{names.identifier(need.upper())}"] = "1"
+    if unit.tables.uses_symbols:
+        defines["STAP_NEED_SYMBOLS"] = "1"
+    return list(defines.items())
+
+
+def _largest(sizes: list[str]) -> str:
+    spelt = "(STAP_STRING_BYTES + 64)"
+    for size in sizes:
+        spelt = f"STAP_MAX({size}, {spelt})"
+    return spelt
+
+

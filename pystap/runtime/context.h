@@ -104,6 +104,7 @@ struct stap_context {
 		STAP_PERCPU_GLOBALS
 		s64 none;
 	} globals;
+	struct stap_total total;	/* of the statistic that is being read */
 	stap_mark chain[STAP_CHAIN];
 	struct { s32 start, end; } match[STAP_MATCHES];
 	char match_text[STAP_STRING_BYTES] __aligned(8);

@@ -160,6 +160,15 @@ static inline struct stap_context *stap_current(void)
 	return __this_cpu_read(stap_contexts);
 }
 
+/* C's string as an array's key: copied to storage such as script strings have. The caller resets c->frame. */
+static __maybe_unused const char *stap_key(struct stap_context *c, const char *text)
+{
+	char *held = stap_push(c, STAP_STRING_BYTES);
+
+	strscpy(held, text, MAXSTRINGLEN);
+	return held;
+}
+
 #define _stp_printf(fmt, ...) stap_print_format(stap_current(), fmt, ##__VA_ARGS__)
 #define _stp_print(text) stap_print_text(stap_current(), text)
 

@@ -33,6 +33,7 @@
 #include <linux/rcupdate.h>
 #include <linux/relay.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>

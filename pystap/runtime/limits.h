@@ -68,9 +68,14 @@
 #ifndef STAP_LARGEST_ITEM
 #define STAP_LARGEST_ITEM 1024		/* the longest output item that one print can make */
 #endif
+#ifndef STAP_BUCKETS
+#define STAP_BUCKETS 1			/* of the largest histogram */
+#endif
 #ifndef STAP_PERCPU_GLOBALS
 #define STAP_PERCPU_GLOBALS		/* members of the context: globals that are only added to */
 #endif
+
+#define STAP_MAX(a, b) ((a) > (b) ? (a) : (b))	/* of constants, in array sizes */
 
 /* A string's storage: word-wise copies and comparisons may touch all of it. */
 #define STAP_STRING_BYTES ((MAXSTRINGLEN + 7) & ~7)

@@ -72,6 +72,16 @@ static noinline char *stap_print_memory(struct stap_context *c, char *at, s64 ad
 	return at + STAP_PAD(sizeof(*string) + string->length);
 }
 
+/* The same for sprintf: memory goes through the context's scratch, and so is cut there. */
+static __maybe_unused noinline void stap_sprint_memory(struct stap_context *c, struct stap_sink *sink,
+						       struct stap_field *field, s64 address, s64 count, bool user,
+						       stap_mark mark)
+{
+	count = clamp_t(s64, count, 0, STAP_STRING_BYTES);
+	if (stap_read(c, c->scratch, address, count, user, mark))
+		stap_put_string(sink, field, c->scratch, count);
+}
+
 /* Items that are a length and that many bytes. What is longer than an item can be is cut. */
 static noinline void stap_print_bytes(struct stap_context *c, u32 kind, const char *bytes, u32 length)
 {

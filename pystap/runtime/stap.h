@@ -8,10 +8,21 @@
 #define STAP_H
 
 #include "kernel.h"		/* the kernel's own headers */
+#include "limits.h"		/* defaults of every -D tunable */
 #include "protocol.h"		/* what module and runner say to each other */
 #include "state.h"		/* loaded, starting, running, stopping */
 #include "format.h"		/* one printf field */
+#include "strings.h"		/* script strings, by words */
+#include "stat.h"		/* one CPU's statistics, and their sum */
 #include "transport.h"		/* records -> relay buffers */
+#include "context.h"		/* one handler run: in, out, errors, storage */
+#include "access.h"		/* memory and registers of what is probed */
+#include "lock.h"		/* globals' locks */
+#include "map.h"		/* associative arrays */
+#include "print.h"		/* output items */
+#include "collect.h"		/* statistics over all CPUs */
 #include "session.h"		/* load, start, stop, unload */
+#include "parameters.h"		/* globals set from outside */
+#include "embedded.h"		/* the C API of tapsets */
 
 #endif
