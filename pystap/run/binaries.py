@@ -40,7 +40,15 @@ def _compiled(name: str, sources: tuple[str, ...]) -> Path:
         raise StapError(f"no C compiler to build {name} with; install one: apt-get install gcc libc6-dev")
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         made = Path(work) / name
-        command = [compiler, *FLAGS, "-iquote", str(paths.runtime()), "-o", str(made), *(str(directory / s) for s in sources)]
+        command = [
+            compiler,
+            *FLAGS,
+            "-iquote",
+            str(paths.runtime()),
+            "-o",
+            str(made),
+            *(str(directory / s) for s in sources),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise StapError(f"cannot compile {name}:\n{done.stderr.strip()}")

@@ -64,7 +64,7 @@ class Initramfs:
             pending = os.path.normpath(os.path.join(os.path.dirname(link), target)) + rest
         self.file(pending, Path(pending))
 
-    def bytes(self) -> bytes:
+    def content(self) -> bytes:
         """The archive."""
         out = bytearray()
         for number, (name, (mode, content)) in enumerate(self._entries.items(), start=1):

@@ -5,6 +5,7 @@ Turns a release, or the prefix of one, into the paths of its image, its modules 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from dataclasses import dataclass
@@ -30,11 +31,18 @@ class Kernel:
         """The file of one of this kernel's modules."""
         if self.modules_dir is None:
             return None
-        wanted = name.replace("-", "_")
-        for path in self.modules_dir.rglob("*.ko"):
-            if path.stem.replace("-", "_") == wanted:
-                return path
-        return None
+        return _module_index(self.modules_dir).get(name.replace("-", "_"))
+
+
+@functools.cache
+def _module_index(modules_dir: Path) -> dict[str, Path]:
+    """Module names as the kernel spells them -> files, at any depth (kernel, extra, updates)."""
+    index: dict[str, Path] = {}
+    for folder, _, names in os.walk(modules_dir):
+        for name in names:
+            if name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz")):
+                index.setdefault(name.split(".ko")[0].replace("-", "_"), Path(folder, name))
+    return index
 
 
 def store() -> Path:
@@ -65,7 +73,9 @@ def releases() -> list[str]:
 
 def version_key(release: str) -> tuple[tuple[int, str], ...]:
     """Orders releases as a person would: 6.1.0-9 before 6.1.0-56."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+-]|(?<=\d)(?=\D)", release))
+    return tuple(
+        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+-]|(?<=\d)(?=\D)", release)
+    )
 
 
 def _matches(release: str, wanted: str) -> bool:
@@ -81,7 +91,9 @@ def _describe(release: str) -> Kernel:
     return Kernel(
         release=release,
         vmlinuz=_first(own / "boot" / f"vmlinuz-{release}", Path(f"/boot/vmlinuz-{release}")),
-        modules_dir=_first(own / "lib/modules" / release / "kernel", Path(f"/lib/modules/{release}/kernel"), parent=True),
+        modules_dir=_first(
+            own / "lib/modules" / release / "kernel", Path(f"/lib/modules/{release}/kernel"), parent=True
+        ),
         build_tree=_build_tree(own, release),
         debuginfo=_first(
             own / "usr/lib/debug/boot" / f"vmlinux-{release}",

@@ -6,6 +6,7 @@ guests start from it in a fraction of a second without sharing anything that the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -129,10 +130,8 @@ def make_template(spec: Spec, machine: Machine, ram: Path) -> Path:
         state.parent.mkdir()
         _save(machine, state)
         os.replace(ram, state.parent / "ram")
-        try:
+        with contextlib.suppress(OSError):  # somebody else was faster
             os.rename(state.parent, directory)
-        except OSError:
-            pass  # somebody else was faster
     _prune(directory.parent)
     return directory
 

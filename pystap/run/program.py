@@ -1,4 +1,4 @@
-"""A command line of this machine -> the files that it needs to run elsewhere: programs, their libraries, named files."""
+"""A command line of this machine -> the files that it needs elsewhere: programs, their libraries, named files."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ BASE_FILES = {
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
 
 
-class LostGuest(StapError):
+class LostGuest(StapError):  # noqa: N818
     """The guest died or fell silent; `console` holds what it said last."""
 
     def __init__(self, reason: str, console: str) -> None:
@@ -289,7 +289,7 @@ class Guest:
     # -- coming up --
 
     def _come_up(self) -> Machine:
-        spec = Spec(self.kernel, _base_archive(self.kernel).bytes(), self.memory, self.cpus, self.accel)
+        spec = Spec(self.kernel, _base_archive(self.kernel).content(), self.memory, self.cpus, self.accel)
         if self.use_template and self.accel == "tcg":
             try:
                 return self._restored(spec)
@@ -332,11 +332,10 @@ class Guest:
             archive.file(_in_guest(source, self.kernel), source)
         if not archive:
             return
-        self.put("/tmp/.brought", archive.bytes())
-        load = "".join(f" && insmod '{_in_guest(source, self.kernel)}'" for source in wanted)
-        done = self.run(
-            ["/bin/sh", "-c", f"cd / && cpio -idmu < /tmp/.brought 2>/dev/null && rm /tmp/.brought{load}"], keep_input=True
-        )
+        self.put("/tmp/.brought", archive.content())
+        steps = ["cd /", "cpio -idmu < /tmp/.brought 2> /dev/null", "rm /tmp/.brought"]
+        steps += [f"insmod '{_in_guest(source, self.kernel)}'" for source in wanted]
+        done = self.run(["/bin/sh", "-c", " && ".join(steps)], keep_input=True)
         if done.status:
             raise StapError(f"the guest could not be set up: {os.fsdecode(done.stderr).strip()}")
 

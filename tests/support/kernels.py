@@ -1,7 +1,7 @@
 """The kernels that the tests build for and boot, and one guest per kernel that many tests share.
 
-    def test_something(guests: Guests) -> None:
-        result = guests.run("6.1", module, params=["a=1"])
+def test_something(guests: Guests) -> None:
+    result = guests.run("6.1", module, params=["a=1"])
 """
 
 from __future__ import annotations
