@@ -1,4 +1,4 @@
-"""The tree of all probe points that can be written: provider patterns and aliases -> what a point means, or near misses.
+"""The tree of all probe points that can be written, from patterns and aliases: what a point means, or near misses.
 
 Provider patterns (`timer.s|ms(num)[.randomize(num)]`) are multiplied out once; aliases are added by the elaborator as
 sequences of components. Nothing here resolves a point: it only says whose it is, and with which arguments.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, Union
 
 from pystap.diagnostics import Unresolved
@@ -23,9 +23,11 @@ Key = tuple[str, Kind]
 _TOKEN = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(\((?P<kind>str|num)\))?|(?P<mark>[\[\]|.])")
 _SPELT: dict[Kind, str] = {"": "", "str": "(string)", "num": "(number)"}
 _KEYWORDS = frozenset(
-    "probe global private function if else for foreach in limit return delete while break continue next string long "
-    "try catch".split()
-)
+    (
+        "probe", "global", "private", "function", "if", "else", "for", "foreach", "in", "limit", "return", "delete",
+        "while", "break", "continue", "next", "string", "long", "try", "catch",
+    )
+)  # fmt: skip
 
 
 class PointMismatch(Unresolved):
@@ -159,9 +161,10 @@ class PointTree:
 
     def _tolerant(self, node: _Node, point: ast.Point, at: int) -> list[Match]:
         try:
-            return [replace(match, wild=True) for match in self._walk(node, point, at)]
+            found = self._walk(node, point, at)
         except PointMismatch:
             return []
+        return [replace(m, wild=True) for m in found if not any(map(is_wild, m.suffix))]
 
 
 def is_wild(component: ast.Component) -> bool:
@@ -169,14 +172,14 @@ def is_wild(component: ast.Component) -> bool:
     return "*" in component.name or "?" in component.name or "[" in component.name
 
 
-@lru_cache(maxsize=None)
+@cache
 def expand(pattern: str) -> tuple[tuple[Key, ...], ...]:
     """All sequences that a provider's pattern stands for: `[...]` is optional, `|` alternates within its brackets.
 
     `a|b(num)` at the place of one name alternates between the names only: timer.s|ms(num) is timer.s(num) and
     timer.ms(num).
     """
-    tokens = [match for match in _TOKEN.finditer(pattern)]
+    tokens = list(_TOKEN.finditer(pattern))
     assert sum(len(t.group()) for t in tokens) == len(pattern), pattern
     reader = _PatternReader([t.group() for t in tokens])
     sequences = reader.alternatives()

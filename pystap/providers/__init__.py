@@ -1,4 +1,4 @@
-"""Probe-point families (PROVIDERS, in the order of matching) and the mechanisms that arm them (ENGINES, in the order of start)."""
+"""Probe-point families (PROVIDERS, in matching order) and the mechanisms that arm them (ENGINES, in starting order)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,15 @@ from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.kprobe import KprobeSite, kernel_sites, module_sites, suffixes
 from pystap.providers.scopes import LazyScope
 
+_FORMS = (
+    ".function(str)[.call|.exported|.inline|.return[.maxactive(num)]|.label(str)]",
+    ".function(str).callee(str)[.call|.return]",
+    ".function(str).callees",
+    ".function(str).callees(num)",
+    ".function(num)[.call|.exported|.return[.maxactive(num)]]",
+    ".statement(str)[.nearest]",
+    ".statement(num)[.nearest]",
+)
 _NEEDS_DWARF = frozenset(("inline", "label", "callee", "callees", "nearest"))
 
 
@@ -30,19 +39,10 @@ class _Place:
 class KernelFunction:
     """kernel.function("f"), module("m").function("f") and their kin."""
 
-    patterns: ClassVar[tuple[str, ...]] = tuple(
-        prefix + rest
-        for prefix in ("kernel", "module(str)")
-        for rest in (
-            ".function(str)[.call|.exported|.inline|.return[.maxactive(num)]|.label(str)]",
-            ".function(str).callee(str)[.call|.return]",
-            ".function(str).callees",
-            ".function(str).callees(num)",
-            ".function(num)[.call|.exported|.return[.maxactive(num)]]",
-            ".statement(str)[.nearest]",
-            ".statement(num)[.nearest]",
-        )
-    ) + ("kernel.statement(num).absolute",)
+    patterns: ClassVar[tuple[str, ...]] = (
+        *(prefix + rest for prefix in ("kernel", "module(str)") for rest in _FORMS),
+        "kernel.statement(num).absolute",
+    )
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """All functions that the point means; raises Unresolved where there is none or DWARF is needed."""
@@ -99,7 +99,7 @@ def _places(request: Request) -> Iterator[_Place]:
         yield _Place("kernel", target.kernel_info, lambda p, r, m: kernel_sites(target, p, r, m))
         return
     wanted = str(request.arguments[0])
-    for name in [wanted] if "/" in wanted else target.module_names(wanted) or [wanted]:
+    for name in [wanted] if "/" in wanted else target.modules(wanted) or [wanted]:
         yield _module(request, name)
 
 

@@ -76,7 +76,7 @@ def suffixes(request: Request) -> tuple[str, bool, int]:
 
 
 def kernel_sites(target: Target, pattern: str, is_return: bool = False, maxactive: int = 0) -> Iterator[KprobeSite]:
-    """The sites of the kernel functions that match a glob: one for each address, so statics of one name are all there."""
+    """The sites of the kernel functions that match a glob: one for each address, even where statics share a name."""
     table = target.symbols()
     anchor = table.lookup(ANCHOR)
     for symbol in table.symbols(pattern):
@@ -97,7 +97,9 @@ def _no_function(name: str, pattern: str) -> bool:
     return name != pattern and (name.startswith((".", "__pfx_", "__cfi_")) or ".cold" in name)
 
 
-def module_sites(target: Target, module: str, pattern: str, is_return: bool = False, maxactive: int = 0) -> Iterator[KprobeSite]:
+def module_sites(
+    target: Target, module: str, pattern: str, is_return: bool = False, maxactive: int = 0
+) -> Iterator[KprobeSite]:
     """The sites of a module's functions; the kernel finds them by name when the module is there."""
     for function in target.module_info(module).functions(pattern):
         yield KprobeSite(function.name, function.module, is_return=is_return, maxactive=maxactive)
@@ -126,7 +128,7 @@ def _in_modules(request: Request) -> Iterator[Resolved]:
     module_pattern, pattern = (str(a) for a in request.arguments[:2])
     suffix, is_return, maxactive = suffixes(request)
     found = False
-    for module in request.target.module_names(module_pattern) or [module_pattern]:
+    for module in request.target.modules(module_pattern) or [module_pattern]:
         for site in module_sites(request.target, module, pattern, is_return, maxactive):
             found = True
             point = f'kprobe.module("{site.module}").function("{site.symbol}"){suffix}'

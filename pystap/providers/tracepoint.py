@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pystap.debuginfo.abi import TracepointScope
 from pystap.debuginfo.api import Tracepoint
-from pystap.debuginfo.ctype import Float, Struct, size_of, strip
+from pystap.debuginfo.ctype import Float, size_of, strip
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request, Resolved
 
@@ -57,6 +57,6 @@ def _refusal(tracepoint: Tracepoint) -> str:
         return f"tracepoint '{tracepoint.name}' has more than {_MOST_ARGUMENTS} arguments"
     for name, ctype in tracepoint.arguments:
         plain = strip(ctype)
-        if isinstance(plain, Float) or isinstance(plain, Struct) and size_of(plain) > 8 or size_of(plain) > 8:
+        if isinstance(plain, Float) or size_of(plain) > 8:
             return f"tracepoint '{tracepoint.name}' takes '{name}' by value, which is larger than a register"
     return ""

@@ -1,4 +1,4 @@
-"""The engines on a real kernel in a guest, with tables and handlers written by hand: no compiler of scripts is involved."""
+"""The engines on a real kernel in a guest, with tables and handlers written by hand: no script is compiled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -84,7 +83,9 @@ def run(guest: Guest, code: str, engines: tuple[str, ...], command: str, options
     guest.put("/tmp/stap_engines.ko", built.path.read_bytes())
     guest.put("/tmp/command", command.encode(), 0o755)
     done = guest.sh(f"/tmp/pystap-run {options} -c 'sh /tmp/command' /tmp/stap_engines.ko", timeout=60)
-    assert "Oops" not in guest.console and "BUG" not in guest.console and "WARNING" not in guest.console
+    assert "Oops" not in guest.console
+    assert "BUG" not in guest.console
+    assert "WARNING" not in guest.console
     assert guest.sh("grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
     return done.stdout.decode(), done.stderr.decode(), done.status
 
@@ -124,7 +125,9 @@ def count(number: int) -> str:
 def test_timers(guest: Guest) -> None:
     """Each kind of timer runs about as often as its interval says."""
     code = REPORT + "".join(count(i) for i in (1, 2, 3, 4))
-    code += "static struct stap_probe stap_probes[] = {" + "".join(map(probe, ("report", "h1", "h2", "h3", "h4"))) + "};"
+    code += (
+        "static struct stap_probe stap_probes[] = {" + "".join(map(probe, ("report", "h1", "h2", "h3", "h4"))) + "};"
+    )
     code += BEGIN_TABLE
     code += r"""
 #include "engines/timer.h"
@@ -168,22 +171,32 @@ def distance(release: str, symbol: str) -> int:
 
     table = Target.of(release).symbols()
     anchor, found = table.lookup("sprint_symbol"), table.lookup(symbol)
-    assert anchor is not None and found is not None
+    assert anchor is not None
+    assert found is not None
     return (found.address - anchor.address) & 0xFFFFFFFFFFFFFFFF
 
 
 def test_kprobes(guest: Guest) -> None:
     """Entries by name, by distance and through ftrace, an instruction inside, and what can not be armed."""
     code = REPORT + "".join(count(i) for i in (1, 2, 3, 4, 5, 6))
-    code += "static struct stap_probe stap_probes[] = {" + "".join(
-        map(probe, ("report", "h1", "h2", "h3", "h4", "h5", "h6"))
-    ) + "};" + BEGIN_TABLE
+    code += (
+        "static struct stap_probe stap_probes[] = {"
+        + "".join(map(probe, ("report", "h1", "h2", "h3", "h4", "h5", "h6")))
+        + "};"
+        + BEGIN_TABLE
+    )
     place = f"{distance(guest.kernel.release, 'uptime_proc_show'):#x}"
     rows = [
         kprobe_row(1, "uptime_proc_show", kind="STAP_PLACE_NAME"),
         kprobe_row(2, "uptime_proc_show", kind="STAP_PLACE_DISTANCE", place=place),
         kprobe_row(3, "uptime_proc_show", kind="STAP_PLACE_DISTANCE", place=place, fentry="true"),
-        kprobe_row(4, "uptime_proc_show", kind="STAP_PLACE_DISTANCE", place=place, offset="IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 9 : 5"),
+        kprobe_row(
+            4,
+            "uptime_proc_show",
+            kind="STAP_PLACE_DISTANCE",
+            place=place,
+            offset="IS_ENABLED(CONFIG_X86_KERNEL_IBT) ? 9 : 5",
+        ),
         kprobe_row(5, "no_such_function", kind="STAP_PLACE_NAME"),
         kprobe_row(6, "uptime_proc_show", kind="STAP_PLACE_DISTANCE", place=place + "+ 16", fentry="true"),
     ]
@@ -196,7 +209,9 @@ def test_kprobes(guest: Guest) -> None:
 
 def test_returns(guest: Guest) -> None:
     """A return sees the result, and what its entry side saved."""
-    code = REPORT + r"""
+    code = (
+        REPORT
+        + r"""
 static void entered(struct stap_context *c)
 {
 	c->saved[0] = 4711;
@@ -217,7 +232,13 @@ static void plain(struct stap_context *c)
 		atomic64_inc(&counts[5]);
 }
 """
-    code += "static struct stap_probe stap_probes[] = {" + probe("report") + probe("returned", "entered", 2) + probe("plain")
+    )
+    code += (
+        "static struct stap_probe stap_probes[] = {"
+        + probe("report")
+        + probe("returned", "entered", 2)
+        + probe("plain")
+    )
     code += "};" + BEGIN_TABLE
     rows = [
         kprobe_row(1, "uptime_proc_show", is_return="true"),
@@ -239,7 +260,9 @@ def module_file(guest: Guest, name: str) -> bytes:
 def test_modules_that_come_and_go(guest: Guest) -> None:
     """A site in a module that is not there waits for it, leaves with it, and comes again."""
     code = REPORT + count(1) + count(2)
-    code += "static struct stap_probe stap_probes[] = {" + "".join(map(probe, ("report", "h1", "h2"))) + "};" + BEGIN_TABLE
+    code += (
+        "static struct stap_probe stap_probes[] = {" + "".join(map(probe, ("report", "h1", "h2"))) + "};" + BEGIN_TABLE
+    )
     rows = [
         kprobe_row(1, "dummy_setup", module='"dummy"'),
         kprobe_row(2, "dummy_setup", module='"dummy"', is_return="true"),
@@ -249,13 +272,18 @@ def test_modules_that_come_and_go(guest: Guest) -> None:
     out, err, status = run(guest, code + kprobe_table(rows), ("begin", "kprobe"), command)
     assert numbers(out) == {"count1": 3, "count2": 3}, err
     assert status == 0
-    out, err, status = run(guest, code + kprobe_table(rows), ("begin", "kprobe"), "ip link add d7 type dummy; rmmod dummy")
+    out, err, status = run(
+        guest, code + kprobe_table(rows), ("begin", "kprobe"), "ip link add d7 type dummy; rmmod dummy"
+    )
     assert numbers(out) == {"count1": 1, "count2": 1}, err
 
 
 def test_tracepoints(guest: Guest) -> None:
     """Arguments arrive, whatever their number; kernel threads are not the only ones that are scheduled."""
-    code = REPORT + count(2) + r"""
+    code = (
+        REPORT
+        + count(2)
+        + r"""
 static void switched(struct stap_context *c)
 {
 	atomic64_inc(&counts[1]);
@@ -263,6 +291,7 @@ static void switched(struct stap_context *c)
 		atomic64_inc(&counts[3]);
 }
 """
+    )
     code += "static struct stap_probe stap_probes[] = {" + probe("report") + probe("switched") + probe("h2") + "};"
     code += BEGIN_TABLE
     code += r"""
@@ -276,7 +305,8 @@ static const unsigned int stap_tracepoint_count = ARRAY_SIZE(stap_tracepoint_sit
     out, err, status = run(guest, code, ("begin", "tracepoint"), LOOP)
     seen = numbers(out)
     assert status == 0, err
-    assert seen["count1"] > 20 and seen["count2"] > 200
+    assert seen["count1"] > 20
+    assert seen["count2"] > 200
     assert "count3" not in seen
 
 
@@ -286,21 +316,27 @@ def test_arming_many(guest: Guest) -> None:
     from pystap.target import Target
 
     target = Target.of(guest.kernel.release)
-    sites = [s for p in ("tcp_*", "ip_*", "udp*", "inet*", "vfs_*", "ip6*", "sk_*", "nf_*", "dev_*") for s in kernel_sites(target, p) if s.fentry]
+    sites = [
+        s
+        for p in ("tcp_*", "ip_*", "udp*", "inet*", "vfs_*", "ip6*", "sk_*", "nf_*", "dev_*")
+        for s in kernel_sites(target, p)
+        if s.fentry
+    ]
     assert len(sites) > 1300
     sites = sites[:1310]
     code = REPORT + count(1)
-    code += "static struct stap_probe stap_probes[] = {" + probe("report") + probe("h1") * len(sites) + "};" + BEGIN_TABLE
-    rows = [
-        kprobe_row(n + 1, s.symbol, kind=s.kind, place=hex(s.place), fentry="true") for n, s in enumerate(sites)
-    ]
+    code += (
+        "static struct stap_probe stap_probes[] = {" + probe("report") + probe("h1") * len(sites) + "};" + BEGIN_TABLE
+    )
+    rows = [kprobe_row(n + 1, s.symbol, kind=s.kind, place=hex(s.place), fentry="true") for n, s in enumerate(sites)]
     command = "cut -d' ' -f1 /proc/uptime; wget -q -T 1 http://127.0.0.1:9/ 2>/dev/null; cat /proc/uptime > /dev/null\n"
     guest.sh("cut -d' ' -f1 /proc/uptime > /tmp/before")
-    out, err, status = run(guest, code + kprobe_table(rows), ("begin", "kprobe"), command)
+    out, err, _status = run(guest, code + kprobe_table(rows), ("begin", "kprobe"), command)
     after = float(guest.sh("cut -d' ' -f1 /proc/uptime").stdout)
     before = float(guest.sh("cat /tmp/before").stdout)
     armed = float(out.split()[0])
     print(f"armed after {armed - before:.2f} s, all done after {after - before:.2f} s")
     assert numbers(out)["count1"] > 5
     assert err == ""
-    assert armed - before < 2.5 and after - armed < 2.5
+    assert armed - before < 2.5
+    assert after - armed < 2.5
