@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from pystap.diagnostics import Diagnostics, Severity
 from pystap.source import SourceFile
@@ -17,7 +17,15 @@ from pystap.syntax.lexer import Token, junk_reason
 from pystap.syntax.preprocess import Macro, PreprocessContext, preprocess
 from pystap.syntax.words import Word, words
 
-Macros = Callable[[str], Macro | None]
+
+class MacroSource(Protocol):
+    """Where macros come from besides the file itself: the library."""
+
+    def macro(self, name: str) -> Macro | None:
+        """A macro by name (without the @)."""
+
+
+Macros = MacroSource | Callable[[str], Macro | None] | Mapping[str, Macro] | None
 
 _ITEM_STARTS = frozenset(("probe", "function", "global", "private"))
 
@@ -25,7 +33,7 @@ _ITEM_STARTS = frozenset(("probe", "function", "global", "private"))
 def parse(
     source: SourceFile,
     context: PreprocessContext,
-    macros: Macros | Mapping[str, Macro] | None,
+    macros: Macros,
     diagnostics: Diagnostics,
 ) -> ast.File:
     """Parses one file; what is wrong with it goes into the diagnostics, and what is right into the tree."""
@@ -39,7 +47,7 @@ def parse(
 def parse_script(
     source: SourceFile,
     context: PreprocessContext,
-    macros: Macros | Mapping[str, Macro] | None,
+    macros: Macros,
     diagnostics: Diagnostics,
 ) -> ast.File:
     """Parses the user's script: `parse`, and warnings of command line arguments that it leaves unused."""
@@ -62,10 +70,12 @@ def parse_tokens(
     return _Parser(source, context, diagnostics).run(words(tokens))
 
 
-def _lookup(macros: Macros | Mapping[str, Macro] | None) -> Macros:
+def _lookup(macros: Macros) -> Callable[[str], Macro | None]:
     if macros is None:
         return lambda name: None
-    return macros.get if isinstance(macros, Mapping) else macros
+    if isinstance(macros, Mapping):
+        return macros.get
+    return macros if callable(macros) else macros.macro
 
 
 @cache

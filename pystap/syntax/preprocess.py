@@ -201,8 +201,8 @@ class _Preprocessor:
         pasted = tokenize(SourceFile(token.file.name, text))
         if any(word.kind == "argument" for word in pasted):
             raise _Wrong("invalid nested substitution of command line arguments", token._replace(kind="junk"))
-        place = {"file": token.file, "start": token.start, "end": token.end, "via": token.via}
-        self.pending.extend((word._replace(**place), _EMPTY) for word in reversed(pasted))
+        here = token.file, token.start, token.end, token.via
+        self.pending.extend((Token(w.kind, w.text, w.value, *here), _EMPTY) for w in reversed(pasted))
 
     # --- macros -------------------------------------------------------------------------------------------
 
@@ -306,7 +306,7 @@ class _Preprocessor:
                 raise _Wrong("expected ',' or ')'", mark)
 
     def _body(self, name: Token) -> tuple[Token, ...]:
-        body = []
+        body: list[Token] = []
         depth = 0
         while self.pending:
             token, _ = self.pending.pop()
