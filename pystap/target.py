@@ -1,6 +1,6 @@
 """The kernel that is compiled for: a release or build tree -> its configuration, exports, symbols, types and modules.
 
-Nothing is read before it is asked for; what costs time to extract (symbols and BTF of a kernel image) is kept in the cache, by build-id.
+Nothing is read before it is asked for; what costs time to extract (symbols, BTF) is kept in the cache, by build-id.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Target:
         self.build_tree = build_tree
         self.vmlinuz = vmlinuz
         self.debuginfo = debuginfo
-        self.modules = ModuleTree(modules_dir)
+        self.module_tree = ModuleTree(modules_dir)
         self.arch = arch or by_uname(os.uname().machine) or X86_64
         self._module_infos: dict[str, SymbolicInfo] = {}
 
@@ -89,7 +89,8 @@ class Target:
                 Path("/lib/modules", release, "build"), stored / "usr/src" / f"linux-headers-{release}", key="Makefile"
             ),
             vmlinuz=_first(
-                *(r / "boot" / f"vmlinuz-{release}" for r in roots), *(r / "lib/modules" / release / "vmlinuz" for r in roots)
+                *(r / "boot" / f"vmlinuz-{release}" for r in roots),
+                *(r / "lib/modules" / release / "vmlinuz" for r in roots),
             ),
             modules_dir=_first(*(r / "lib/modules" / release for r in roots), key="kernel"),
             debuginfo=_first(*kernel_debug_paths(release, [r / "usr/lib/debug" for r in roots])),
@@ -134,14 +135,19 @@ class Target:
         rows = (line.split("\t") for line in (text or "").splitlines())
         return {row[1]: row[3] for row in rows if len(row) > 3}
 
+    @property
+    def exported(self) -> Mapping[str, str]:
+        """The same as `exports`."""
+        return self.exports
+
     def _config_files(self) -> Iterator[Path]:
         if self.build_tree:
             yield self.build_tree / ".config"
             yield self.build_tree / "include/config/auto.conf"
         if self.vmlinuz:
             yield self.vmlinuz.parent / f"config-{self.release}"
-        if self.modules.root:
-            yield self.modules.root / "config"
+        if self.module_tree.root:
+            yield self.module_tree.root / "config"
         yield Path(f"/boot/config-{self.release}")
 
     # --- the kernel itself ---
@@ -188,7 +194,9 @@ class Target:
     def _symbols(self) -> SymbolTable:
         folder = self._extract()
         if folder is None:
-            raise Unresolved(f"the symbols of kernel {self.release} are not known: {self._no_image}", hint=self._image_advice)
+            raise Unresolved(
+                f"the symbols of kernel {self.release} are not known: {self._no_image}", hint=self._image_advice
+            )
         return SymbolTable.open(folder / "symbols")
 
     @cached_property
@@ -210,11 +218,11 @@ class Target:
         """tracepoint TAB system TAB module, of every module of the tree; made once per state of the tree."""
         from pystap.debuginfo.image import module_tracepoints
 
-        root = self.modules.root
+        root = self.module_tree.root
         if root is None:
             return NameTable(b"")
         store = paths.cache("images", _FORMAT)
-        return NameTable.open(module_tracepoints(root, self.modules.paths(), store))
+        return NameTable.open(module_tracepoints(root, self.module_tree.paths(), store))
 
     def _system_of(self, table: NameTable) -> Callable[[str], str]:
         """Bare tracepoints (DECLARE_TRACE) have no event that names their system: headers do."""
@@ -238,7 +246,7 @@ class Target:
         return found
 
     def source_trees(self) -> Iterator[Path]:
-        """The headers' two halves: what was generated for this kernel, and what its makefile includes from elsewhere."""
+        """The headers' two halves: what was generated for this kernel, and what its makefile includes."""
         if self.build_tree:
             yield self.build_tree
             makefile = _read(self.build_tree / "Makefile") or ""
@@ -249,9 +257,9 @@ class Target:
 
     # --- modules ---
 
-    def module_names(self, pattern: str) -> list[str]:
+    def modules(self, pattern: str) -> list[str]:
         """Modules of this kernel by glob, sorted."""
-        return self.modules.glob(pattern)
+        return self.module_tree.glob(pattern)
 
     def module_path(self, name: str) -> Path:
         """The file of a module, by name or by path; raises Unresolved saying where it was looked for."""
@@ -260,12 +268,16 @@ class Target:
             if not path.is_file():
                 raise Unresolved(f"no module at {path}")
             return path
-        found = self.modules.paths().get(name.replace("-", "_"))
+        found = self.module_tree.paths().get(name.replace("-", "_"))
         if found is None:
             from difflib import get_close_matches
 
-            where = str(self.modules.root) if self.modules.root else f"/lib/modules/{self.release} (there is no such directory)"
-            near = get_close_matches(name.replace("-", "_"), list(self.modules.paths()), 5)
+            where = (
+                str(self.module_tree.root)
+                if self.module_tree.root
+                else f"/lib/modules/{self.release} (there is no such directory)"
+            )
+            near = get_close_matches(name.replace("-", "_"), list(self.module_tree.paths()), 5)
             raise Unresolved(f"no module '{name}' under {where}", near, "a module elsewhere can be given by its path")
         return found
 
@@ -294,7 +306,8 @@ class Target:
     @property
     def debuginfo_advice(self) -> str:
         """The command that brings this kernel's DWARF debug-info."""
-        return f"debug-info of this kernel: pystap-prep --debuginfo {self.release}, or apt install linux-image-{self.release}-dbg"
+        package = f"linux-image-{self.release}-dbg"
+        return f"debug-info of this kernel: pystap-prep --debuginfo {self.release}, or apt install {package}"
 
     @property
     def _no_image(self) -> str:
@@ -323,7 +336,7 @@ class Target:
         return folder
 
     def _image_source(self) -> Path | None:
-        """The image that describes this kernel: its boot image, else its debug vmlinux, else the running kernel itself."""
+        """The image that describes this kernel: its boot image, its debug vmlinux, or the running kernel itself."""
         for path in (self.vmlinuz, self.debuginfo):
             if path is not None and path.exists():
                 return path

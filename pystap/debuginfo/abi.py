@@ -126,7 +126,7 @@ def _assign(prototype: FunctionType, arch: Arch, space: Space) -> dict[str, Root
         key = name or f"arg{k + 1}"
         if isinstance(plain, Struct) and words > 2 and arch.large_struct_by_reference:
             roots[key], stack = _scalar_place(free, stack, ctype, arch, space, by_reference=True)
-        elif isinstance(plain, Struct) and words > 2 or words > len(free):
+        elif (isinstance(plain, Struct) and words > 2) or words > len(free):
             roots[key] = Root(_stack(stack, arch, space), ctype, in_memory=True, writable=True)
             stack += words * arch.word
         elif words == 2:

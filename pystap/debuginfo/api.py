@@ -83,7 +83,7 @@ class Address:
 
 
 class DebugInfo(Protocol):
-    """Facts about one binary (the kernel, a module, a program). What it cannot know raises Unresolved with a ready-made hint."""
+    """Facts about one binary (the kernel, a module, a program). What it cannot know raises Unresolved with a hint."""
 
     def functions(self, pattern: str) -> Iterator[Function]:
         """Functions whose name matches a glob."""

@@ -1,6 +1,6 @@
 """BTF, the kernel's compact type information: raw .BTF bytes -> CTypes by name, function prototypes, tracepoints.
 
-Nothing is decoded before it is asked for: two small tables (offsets by id, ids by name) are computed once per kernel and cached.
+Nothing is decoded before it is asked for: two small tables (offsets by id, ids by name) are computed once per kernel.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Btf:
     # --- look-ups by name ---
 
     def type(self, name: str) -> CType:
-        """A type by `struct x`, `union x`, `enum x`, or the name of a typedef, a base type, or (as stap allows) a struct."""
+        """A type by `struct x`, `union x`, `enum x`, or the name of a typedef, a base type, or a struct."""
         kind, _, rest = name.strip().rpartition(" ")
         if kind in _KINDS:
             found = self.ids(rest, _KINDS[kind])
@@ -107,7 +107,7 @@ class Btf:
         return sorted({name for name, payload in self._index.names.glob(pattern) if payload[0] == "f"})
 
     def tracepoints(self, pattern: str) -> Iterator[tuple[str, FunctionType]]:
-        """(name, prototype of its probe functions) by glob, of this blob only; the prototype includes the leading void *."""
+        """(name, prototype of its probe functions, leading void * included) by glob, of this blob only."""
         for name, payload in self._index.names.glob("btf_trace_" + pattern):
             if payload[0] != "t":
                 continue
@@ -244,7 +244,9 @@ class Btf:
 
     def _similar_types(self, name: str) -> list[str]:
         """Near names, among those that start alike (the whole list is too long for a fuzzy search)."""
-        candidates = {n for n, p in self._index.names.glob(name[:2] + "*") if p[0] in "stue"} if len(name) > 1 else set()
+        candidates = (
+            {n for n, p in self._index.names.glob(name[:2] + "*") if p[0] in "stue"} if len(name) > 1 else set()
+        )
         return get_close_matches(name, sorted(candidates), 5, 0.7)
 
 

@@ -1,4 +1,4 @@
-"""Compressed kernel images and modules -> their bytes: gzip, xz, bzip2, LZ4 (legacy frames) and zstd, and the vmlinux in a vmlinuz."""
+"""Compressed kernel images and modules -> their bytes: gzip, xz, bzip2, LZ4 and zstd, and the vmlinux in a vmlinuz."""
 
 from __future__ import annotations
 

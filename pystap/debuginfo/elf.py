@@ -1,4 +1,4 @@
-"""ELF files, as far as names, sections and notes go: a few structs over a memory map, no library. DWARF is not read here."""
+"""ELF files, as far as names, sections and notes go: a few structs over a memory map, no library."""
 
 from __future__ import annotations
 
@@ -101,6 +101,10 @@ class Elf:
         """The contents of the section `name`; None where there is none."""
         section = self._by_name.get(name)
         return None if section is None else self.bytes_of(section)
+
+    def section_header(self, index: int) -> int:
+        """Where a section's header stands in the file."""
+        return int(self._shoff) + 64 * index
 
     def segments(self) -> list[Segment]:
         """The program headers."""

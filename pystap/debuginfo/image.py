@@ -1,7 +1,8 @@
-"""A kernel image -> files in the cache, once per build-id: its symbols, its BTF with indexes, the systems of its tracepoints."""
+"""A kernel image -> files in the cache, once per build-id: symbols, BTF with indexes, systems of tracepoints."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import struct
@@ -21,7 +22,7 @@ _R_AARCH64_ABS64 = 257
 
 
 def extract(source: Path, store: Path) -> Path:
-    """The folder of an image's facts; made when it is not there. `source` is a boot image, a vmlinux, or /sys/kernel."""
+    """The folder of an image's facts, made when missing. `source` is a boot image, a vmlinux, or /sys/kernel."""
     known = store / f"by-file-{_fingerprint(source)}"
     if known.exists():
         return known.resolve()
@@ -90,10 +91,8 @@ def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol],
 
 
 def _link(known: Path, folder: Path) -> None:
-    try:
+    with contextlib.suppress(FileExistsError):
         known.symlink_to(folder.name)
-    except FileExistsError:
-        pass
 
 
 def _is_elf(path: Path) -> bool:
@@ -109,7 +108,7 @@ def _letter(elf: Elf, section: int, binding: int) -> str:
 
 
 def kernel_systems(image: Elf, symbols: list[KernelSymbol], btf: Btf) -> list[tuple[str, str]]:
-    """(tracepoint, system): each `event_NAME` is a struct trace_event_call that points to its class, and that to its system."""
+    """(tracepoint, system): `event_NAME` is a struct trace_event_call; it points to its class, that to its system."""
     offsets = _event_offsets(btf)
     if offsets is None:
         return []
@@ -130,14 +129,15 @@ def _event_offsets(btf: Btf) -> tuple[int, int] | None:
         call, owner = btf.type("struct trace_event_call"), btf.type("struct trace_event_class")
     except Unresolved:
         return None
-    assert isinstance(call, Struct) and isinstance(owner, Struct)
+    assert isinstance(call, Struct)
+    assert isinstance(owner, Struct)
     to_class, to_system = find_member(call, "class"), find_member(owner, "system")
     return (to_class[0] // 8, to_system[0] // 8) if to_class and to_system else None
 
 
 def _pointer(image: Elf, address: int) -> int:
     data = image.read(address, 8)
-    return int(struct.unpack("<Q", data)[0]) if data and len(data) == 8 else 0
+    return int.from_bytes(data, "little") if data and len(data) == 8 else 0
 
 
 def _text(image: Elf, address: int) -> str:
@@ -162,7 +162,10 @@ def module_tracepoints(root: Path, modules: Mapping[str, Path], store: Path) -> 
     """A NameTable's file: tracepoint TAB system TAB module; made again when the module tree changes."""
     import hashlib
 
-    newest = max((int(p.stat().st_mtime_ns) for p in (root, root / "modules.dep", root / "modules.order") if p.exists()), default=0)
+    newest = max(
+        (int(p.stat().st_mtime_ns) for p in (root, root / "modules.dep", root / "modules.order") if p.exists()),
+        default=0,
+    )
     final = store / f"tracepoints-{hashlib.sha1(f'{root} {newest} {len(modules)}'.encode()).hexdigest()}"
     if not final.exists():
         lines = []
@@ -185,7 +188,9 @@ def _strip_system(name: str) -> str:
 def _systems_by_relocation(module: Elf) -> dict[str, str]:
     """event_X holds a pointer to event_class_Y, and that one to the system's text."""
     by_place = {(s.section, s.value): s.name for s in module.symbols() if s.kind == 1}
-    spans = [(s.section, s.value, s.value + s.size, s.name) for s in module.symbols() if s.kind == 1 and "event_" in s.name]
+    spans = [
+        (s.section, s.value, s.value + s.size, s.name) for s in module.symbols() if s.kind == 1 and "event_" in s.name
+    ]
     links: dict[str, list[str]] = {}
     for section, offset, target in _data_relocations(module):
         source = next((n for k, a, b, n in spans if k == section and a <= offset < b), None)
@@ -209,7 +214,7 @@ def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]
     entries = list(struct.iter_unpack("<IBBHQQ", module.bytes_of(table)))
     for section in module.sections:
         if section.kind == _SHT_RELA and section.name.startswith((".rela.data", ".rela.ref.data")):
-            info = struct.unpack_from("<I", module.data, _info_at(module, section.index))[0]
+            (info,) = struct.unpack_from("<I", module.data, _info_at(module, section.index))
             for offset, what, addend in struct.iter_unpack("<QQq", module.bytes_of(section)):
                 if what & 0xFFFFFFFF in (_R_X86_64_64, _R_AARCH64_ABS64):
                     symbol = entries[what >> 32]
@@ -218,4 +223,4 @@ def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]
 
 def _info_at(module: Elf, index: int) -> int:
     """Where a section header's sh_info stands."""
-    return module._shoff + 64 * index + 44
+    return module.section_header(index) + 44

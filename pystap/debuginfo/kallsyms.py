@@ -1,6 +1,6 @@
-"""The kernel's own symbol table (kallsyms), read out of a stripped vmlinux: the only full list of names in a Debian image.
+"""The kernel's own symbol table (kallsyms) out of a stripped vmlinux: the only full list of names in a Debian image.
 
-Layouts: before 6.4 the offsets come before the names, from 6.4 on after the token tables. Returns None where nothing fits.
+Layouts: before 6.4 the offsets come before the names, from 6.4 on after the token tables.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Tables:
 
 
 def decode(rodata: bytes, anchor: int) -> list[tuple[int, str, str]] | None:
-    """(address, type letter, name) of every symbol, in the table's order; `anchor` is an address that is surely in it (_text)."""
+    """(address, type letter, name) of every symbol; `anchor` is _text's address. None where no layout fits."""
     tables = _find_tables(rodata)
     if tables is None:
         return None
@@ -66,7 +66,10 @@ def _before_tokens(data: bytes, start: int) -> _Tables | None:
         tokens.append(data[end:stop])
         end = stop + 1
     index = (end + 7) & ~7
-    if struct.unpack_from("<H", data, index)[0] != 0 or struct.unpack_from("<H", data, index + 2)[0] != len(tokens[0]) + 1:
+    if (
+        struct.unpack_from("<H", data, index)[0] != 0
+        or struct.unpack_from("<H", data, index + 2)[0] != len(tokens[0]) + 1
+    ):
         return None
     for begin, count in (*_markers(data, start), *_markers_before_sequences(data, start)):
         found = _names_before(data, begin, count)
@@ -102,7 +105,7 @@ def _markers(data: bytes, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _markers_before_sequences(data: bytes, end: int) -> Iterator[tuple[int, int]]:
-    """The same where kallsyms_seqs_of_names, three bytes per symbol, stands between (6.2, and stable kernels with its backport)."""
+    """The same where kallsyms_seqs_of_names (three bytes per symbol) stands between: 6.2 and its backports."""
     for stop in range(end - 8, max(end - (3 << 21), 1 << 16), -8):
         count = ((end - stop) // 3 + 255) // 256
         start = stop - ((4 * count + 7) & ~7)
@@ -164,4 +167,6 @@ def _addresses(data: bytes, start: int, base_at: int, count: int) -> list[int] |
 
 
 def _plausible(names: list[tuple[str, str]], addresses: list[int], anchor: int) -> bool:
-    return any(address == anchor for address, (_, name) in zip(addresses, names, strict=True) if name in ("_text", "_stext"))
+    return any(
+        address == anchor for address, (_, name) in zip(addresses, names, strict=True) if name in ("_text", "_stext")
+    )

@@ -1,4 +1,4 @@
-"""Build-ids, names and debuglinks -> files: debug files of kernels, modules and programs, and modules in a kernel's module tree."""
+"""Build-ids, names and debuglinks -> files: debug files of kernels, modules and programs; a kernel's module tree."""
 
 from __future__ import annotations
 

@@ -70,13 +70,17 @@ class SymbolicInfo:
         try:
             return self._btf.type(name)
         except Unresolved as error:
-            raise Unresolved(f"type definition '{name}' not found in '{self._where}'", error.similar, self._advice) from None
+            raise Unresolved(
+                f"type definition '{name}' not found in '{self._where}'", error.similar, self._advice
+            ) from None
 
     def variable(self, name: str, unit: str | None = None) -> Root:
         """A global: its address from the symbols, its type from BTF (which knows only per-cpu ones)."""
         symbol = self._symbols.lookup(name)
         if symbol is None or symbol.is_function:
-            raise Unresolved(f"unable to find global '{name}' in '{self._where}'", self._symbols.similar(name), self._advice)
+            raise Unresolved(
+                f"unable to find global '{name}' in '{self._where}'", self._symbols.similar(name), self._advice
+            )
         ctype = self._btf.variable(name) if self._btf else None
         if ctype is None:
             raise Unresolved(f"the type of global '{name}' is known to DWARF debug-info only", hint=self._advice)
@@ -86,7 +90,9 @@ class SymbolicInfo:
         """The parameters at a function's entry, by prototype and ABI."""
         name = function.name
         if rearranged(name):
-            reason = f"the compiler rearranged the parameters of the clone {name}: they are known to DWARF debug-info only"
+            reason = (
+                f"the compiler rearranged the parameters of the clone {name}: they are known to DWARF debug-info only"
+            )
             return UnknownScope(reason, self._advice, self.returns(name.partition(".")[0]))
         prototype = function.prototype or self.prototype(name)
         if prototype is None:

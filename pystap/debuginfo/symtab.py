@@ -1,7 +1,7 @@
-"""Names of a binary's symbols, as a sorted text file over a memory map: prefix look-ups by bisection, nothing is parsed at start.
+"""Names of a binary's symbols, as a sorted text file over a memory map: looked up by bisection, not parsed.
 
-Each line is `name TAB address TAB type TAB flags TAB size`; flags: i = only there while booting, n = not to be probed, f = has an
-ftrace entry.
+Each line is `name TAB address TAB type TAB flags TAB size`; flags: i = only there while booting, n = not to be probed,
+f = has an ftrace entry.
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ class SymbolTable:
     def at(self, address: int) -> tuple[KernelSymbol, int] | None:
         """The function that covers a link-time address, and the distance from its start."""
         if self._addresses is None:
-            known = sorted((s for s in self.symbols("*") if s.is_function), key=lambda s: (s.address, s.type.islower(), s.name))
+            known = sorted(
+                (s for s in self.symbols("*") if s.is_function), key=lambda s: (s.address, s.type.islower(), s.name)
+            )
             self._addresses = array("Q", (s.address for s in known)), known
         starts, known = self._addresses
         index = bisect_right(starts, address) - 1
@@ -217,13 +219,15 @@ def module_symbols(module: Elf) -> list[KernelSymbol]:
         letter = "t" if executable else "d"
         gone = section.name.startswith((".init.", ".exit.")) or section.name.startswith(".noinstr")
         out.append(
-            KernelSymbol(s.name, s.value, letter.upper() if s.binding else letter, "i" if gone and executable else "", s.size)
+            KernelSymbol(
+                s.name, s.value, letter.upper() if s.binding else letter, "i" if gone and executable else "", s.size
+            )
         )
     return out
 
 
 def read_proc_kallsyms(text: str) -> list[tuple[int, str, str]]:
-    """(address, letter, name) of the kernel itself from /proc/kallsyms; addresses are 0 for those who may not see them."""
+    """(address, letter, name) of the kernel itself from /proc/kallsyms; addresses may be hidden (0)."""
     fields = (line.split() for line in text.splitlines() if "[" not in line)
     return [(int(f[0], 16), f[1], f[2]) for f in fields if len(f) == 3]
 
