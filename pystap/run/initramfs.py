@@ -38,9 +38,13 @@ class Initramfs:
         """Adds a symbolic link."""
         self._add(str(path), stat.S_IFLNK | 0o777, target.encode())
 
-    def text(self, path: str | Path, content: str, mode: int = 0o644) -> None:
-        """Adds a file with this content."""
-        self._add(str(path), stat.S_IFREG | mode, content.encode())
+    def text(self, path: str | Path, content: str) -> None:
+        """Adds a file with this text."""
+        self.data(path, content.encode())
+
+    def data(self, path: str | Path, content: bytes, mode: int = 0o644) -> None:
+        """Adds a file with these bytes."""
+        self._add(str(path), stat.S_IFREG | mode, content)
 
     def device(self, path: str | Path, mode: int) -> None:
         """Adds the console's device node, which the kernel opens before anything is mounted."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,31 @@ def _module_index(modules_dir: Path) -> dict[str, Path]:
             if name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz")):
                 index.setdefault(name.split(".ko")[0].replace("-", "_"), Path(folder, name))
     return index
+
+
+def module_content(path: Path) -> bytes:
+    """A module as the kernel reads it; some distributions compress them."""
+    data = path.read_bytes()
+    match path.suffix:
+        case ".xz":
+            import lzma
+
+            return lzma.decompress(data)
+        case ".gz":
+            import gzip
+
+            return gzip.decompress(data)
+        case ".zst":
+            return _unzstd(path)
+        case _:
+            return data
+
+
+def _unzstd(path: Path) -> bytes:
+    try:
+        return subprocess.run(["zstd", "-dcq", str(path)], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise StapError(f"{path.name} is compressed with zstd; install it: apt-get install zstd") from None
 
 
 def store() -> Path:

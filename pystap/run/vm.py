@@ -24,7 +24,7 @@ from pystap import paths
 from pystap.diagnostics import StapError
 from pystap.run import binaries, machine
 from pystap.run.initramfs import Initramfs
-from pystap.run.kernels import Kernel
+from pystap.run.kernels import Kernel, module_content
 from pystap.run.machine import Machine, Spec
 
 BOOT_SECONDS = 60.0
@@ -329,7 +329,7 @@ class Guest:
             archive.host(path)
         wanted = module_files(self.kernel, self.modules)
         for source in wanted:
-            archive.file(_in_guest(source, self.kernel), source)
+            archive.data(_in_guest(source, self.kernel), module_content(source))
         if not archive:
             return
         self.put("/tmp/.brought", archive.content())
@@ -353,7 +353,7 @@ def _base_archive(kernel: Kernel) -> Initramfs:
         archive.text(path, content)
     needed = module_files(kernel, PORT_MODULES, strict=False)
     for source in needed:
-        archive.file(_in_guest(source, kernel), source)
+        archive.data(_in_guest(source, kernel), module_content(source))
     archive.text("/etc/modules", "".join(f"{_in_guest(source, kernel)}\n" for source in needed))
     return archive
 
@@ -380,7 +380,7 @@ def module_files(kernel: Kernel, names: Iterable[str], strict: bool = True) -> l
 
 def _depends(module: Path) -> list[str]:
     """What a module's own .modinfo says that it needs (packages carry no modules.dep)."""
-    data = module.read_bytes()
+    data = module_content(module)
     at = data.find(b"\0depends=")
     if at < 0:
         return []
@@ -390,7 +390,8 @@ def _depends(module: Path) -> list[str]:
 
 def _in_guest(source: Path, kernel: Kernel) -> Path:
     assert kernel.modules_dir is not None
-    return Path("/lib/modules") / kernel.release / source.relative_to(kernel.modules_dir)
+    inside = Path("/lib/modules") / kernel.release / source.relative_to(kernel.modules_dir)
+    return inside.with_name(inside.name.split(".ko")[0] + ".ko")
 
 
 def _add_busybox(archive: Initramfs) -> None:
