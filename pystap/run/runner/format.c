@@ -56,8 +56,11 @@ static const char *take_string(struct reader *reader, uint32_t *length)
 	const struct stap_string *string = (const void *)reader->at;
 
 	*length = 0;
-	if ((size_t)(reader->end - reader->at) < sizeof(*string) ||
-	    !take(reader, sizeof(*string) + (size_t)string->length))
+	if ((size_t)(reader->end - reader->at) < sizeof(*string)) {
+		reader->broken = true;
+		return "";
+	}
+	if (!take(reader, sizeof(*string) + (size_t)string->length))
 		return "";
 	*length = string->length;
 	return string->bytes;
