@@ -439,7 +439,7 @@ class PrettyPart:
 
 @node
 class Pretty:
-    """The parts, separated by spaces, as `$x$` (a lone part without a label) and `$$vars` show them."""
+    """The parts one after the other (labels hold the spaces between them): `$x$` is a lone part without a label."""
 
     place: Union[StrLocal, StrTemp]
     parts: tuple[PrettyPart, ...]

@@ -116,12 +116,12 @@ class Targets(Core):
             values = iter(self.values(accesses))
             parts = tuple(
                 ir.PrettyPart(
-                    f.label,
+                    f" {f.label}" if k else f.label,
                     self.module.descriptor(_ctype(f), e.depth),
                     next(values) if f.access is not None else None,  # type: ignore[arg-type]
                     next(values) if f.address is not None else None,  # type: ignore[arg-type]
                 )
-                for f in e.fields
+                for k, f in enumerate(e.fields)
             )
             self.emit(ir.Pretty(place, parts, e.depth, _space(e, parts)))
         return place
