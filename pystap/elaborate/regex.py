@@ -173,7 +173,7 @@ class _Determiniser:
     # --- threads ---
 
     def _closure(self, threads: list[_Thread], at_start: bool = False, at_end: bool = False) -> list[_Thread]:
-        """What the threads reach without reading, by preference: byte sets, the end, `$` (which only `at_end` passes)."""
+        """What the threads reach without reading, by preference: byte sets, the end, `$` (only `at_end` passes it)."""
         seen: set[int] = set()
         found: list[_Thread] = []
         stack = list(reversed(threads))

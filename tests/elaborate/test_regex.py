@@ -1,4 +1,4 @@
-"""Regular expressions: the automata agree with Python's `re` on whether, where, and with which groups a text matches."""
+"""Regular expressions: the automata agree with Python's `re` on whether, where, and with which groups they match."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pystap.elaborate.regex import DEAD, NONE, NOW, Automaton, PatternError, compile_pattern
 
 
-def search(automaton: Automaton, text: bytes) -> list[tuple[int, int] | None] | None:
+def search(automaton: Automaton, text: bytes) -> list[tuple[int, int] | None] | None:  # noqa: C901
     """What runtime/regex.h does, in Python: the groups' extents, or None."""
     state, at, found = 0, 0, None
     registers = [0] * max(automaton.registers, 1)
@@ -104,27 +104,27 @@ def test_too_large(pattern: str) -> None:
         compile_pattern(pattern, groups=True)
 
 
-def _random_pattern(rng: random.Random, depth: int) -> str:
+def random_pattern(rng: random.Random, depth: int) -> str:
     if depth == 0:
         return rng.choice(["a", "b", "c", ".", "[ab]", "[^a]"])
     match rng.randrange(7):
         case 0:
-            return f"({_random_pattern(rng, depth - 1)})"
+            return f"({random_pattern(rng, depth - 1)})"
         case 1:
-            return f"(?:{_random_pattern(rng, depth - 1)}|{_random_pattern(rng, depth - 1)})"
+            return f"(?:{random_pattern(rng, depth - 1)}|{random_pattern(rng, depth - 1)})"
         case 2:
-            return f"(?:{_random_pattern(rng, depth - 1)}){rng.choice(['*', '+', '?', '{2}', '{1,2}', '{0,3}'])}"
+            return f"(?:{random_pattern(rng, depth - 1)}){rng.choice(['*', '+', '?', '{2}', '{1,2}', '{0,3}'])}"
         case _:
-            return _random_pattern(rng, depth - 1) + _random_pattern(rng, depth - 1)
+            return random_pattern(rng, depth - 1) + random_pattern(rng, depth - 1)
 
 
 def _anchored(rng: random.Random) -> str:
-    body = _random_pattern(rng, rng.randrange(1, 5))
+    body = random_pattern(rng, rng.randrange(1, 5))
     return rng.choice(["", "", "^"]) + body + rng.choice(["", "", "$"])
 
 
 def test_against_re() -> None:
-    """Whether it matches, and where the match begins, is as in `re`; its end is the longest that `re` can make there."""
+    """Whether and where it matches is as in `re`; its end is the longest that `re` can make from there."""
     rng = random.Random(7)
     for _ in range(1500):
         pattern = _anchored(rng)
