@@ -148,9 +148,9 @@ class _Session:
         module = lower(program, self.options, self.diagnostics)
         self.diagnostics.stop_on_errors()
         if self.options.dump == "ir":
-            from pystap.ir.text import text
+            from pystap.ir.text import dump
 
-            print(text(module))
+            print(dump(module))
         return translate(module, self.options, target)
 
     def _build(self, source: ModuleSource, target: Target) -> BuiltModule:
@@ -198,11 +198,11 @@ class _Session:
             print(f"{errors} parse error{'s' if errors > 1 else ''}.", file=sys.stderr)
 
     def _print_trees(self, files: list[ast.File]) -> None:
-        from pystap.syntax.unparse import unparse
+        from pystap.syntax.unparse import unparse_file
 
         print("# parse tree dump")
         for file in files:
-            print(unparse(file))
+            print(unparse_file(file))
 
     # --- results that are kept
 

@@ -8,6 +8,7 @@
 #define STAP_H
 
 #include "kernel.h"		/* the kernel's own headers */
+#include "compat.h"		/* what differs between kernels */
 #include "limits.h"		/* defaults of every -D tunable */
 #include "protocol.h"		/* what module and runner say to each other */
 #include "state.h"		/* loaded, starting, running, stopping */
