@@ -205,6 +205,11 @@ static __always_inline struct stap_context *stap_enter_in(struct stap_probe *pro
 
 	if (unlikely(atomic_read(&stap_state) != when))
 		return NULL;
+#ifndef STP_TRACE_RUNNER
+	/* What the runner does to read the output is no event: it would feed itself. Interrupts that hit it are. */
+	if (when == STAP_STATE_RUNNING && unlikely(current->tgid == stap_runner_pid) && in_task())
+		return NULL;
+#endif
 	preempt_disable_notrace();
 	c = __this_cpu_read(stap_contexts);
 	if (unlikely(c->busy)) {
