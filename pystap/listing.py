@@ -181,7 +181,7 @@ def _context(place: Derived) -> Iterator[str]:
 
 def _functions(library: Library) -> list[str]:
     """`name:type (argument:type, ...)` of the library's public functions."""
-    lines = set()
+    lines: set[str] = set()
     for item in _items(library):
         if isinstance(item, ast.Function) and not item.private and not item.name.startswith("_"):
             arguments = ", ".join(f"{p.name}:{p.type or 'unknown'}" for p in item.parameters)
@@ -191,7 +191,7 @@ def _functions(library: Library) -> list[str]:
 
 def _aliases(library: Library) -> list[str]:
     """`alias = points` of the library's public aliases."""
-    lines = set()
+    lines: set[str] = set()
     for item in _items(library):
         if isinstance(item, ast.Alias):
             points = ", ".join(f"{p}{'!' if p.sufficient else '?' if p.optional else ''}" for p in item.points)
@@ -200,5 +200,5 @@ def _aliases(library: Library) -> list[str]:
 
 
 def _items(library: Library) -> Iterator[ast.Item]:
-    for index in library.indexes:
+    for index in library.indexes():
         yield from library.file(index.path).items
