@@ -544,6 +544,8 @@ class Inference:
     def _foreach_array(self, node: ast.Foreach, base: ast.Name) -> None:
         shape = self.shapes.get(base.name)
         if shape is None or not self._use(shape, len(node.keys), base):
+            for name in (*node.keys, *((node.value,) if node.value else ())):
+                self._fix(self.name(name), "long", name)  # one error is enough
             return
         for cell, name in zip(shape.keys, node.keys, strict=True):
             self._unify(cell, self.name(name), name)
