@@ -207,7 +207,10 @@ class Target:
 
     def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
         """Tracepoints of the kernel and of its modules by glob of `name` or `system:name`."""
-        yield from self.kernel_info().tracepoints(pattern)
+        own = list(self.kernel_info().tracepoints(pattern))
+        yield from own
+        if own and not set("*?[").intersection(pattern):
+            return
         system, _, name = pattern.rpartition(":")
         places = (payload.split("\t") for _, payload in self._module_tracepoints.glob(name))
         for module in sorted({where for known, where in places if fnmatchcase(known, system or "*")}):

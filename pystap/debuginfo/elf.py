@@ -80,7 +80,7 @@ class Elf:
 
         try:
             with path.open("rb") as stream:
-                if any(stream.read(8).startswith(magic) for magic in MAGICS):
+                if stream.read(8).startswith(MAGICS):
                     stream.seek(0)
                     return cls(decompress(stream.read()), str(path))
                 return cls(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), str(path))
