@@ -204,8 +204,8 @@ class Library:
 
 
 def _search(folders: Iterable[Path], context: PreprocessContext) -> list[Path]:
-    """The files that count, in order."""
-    found: dict[str, Path] = {}
+    """The files that count, in order: of one name below `linux/` (and of one outside of it) the most special."""
+    found: dict[tuple[bool, str], Path] = {}
     for folder in folders:
         for inner in _inner_folders(context):
             try:
@@ -214,7 +214,7 @@ def _search(folders: Iterable[Path], context: PreprocessContext) -> list[Path]:
                 continue
             for name in names:
                 if name.endswith((".stp", ".stpm")) and not name.startswith("."):
-                    found.setdefault(name, folder / inner / name)
+                    found.setdefault((inner.startswith("linux"), name), folder / inner / name)
     return sorted(found.values(), key=lambda path: path.suffix != ".stpm")
 
 
