@@ -7,6 +7,7 @@ probe on the guest's file or terminal functions sees is not pystap's plumbing.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import selectors
 import shutil
@@ -33,6 +34,7 @@ HEARTBEAT_SECONDS = 2.0
 SELECT_SECONDS = 0.1  # how soon a signal is noticed
 MEMORY_MB = 512
 CONSOLE_LINES = 40
+TROUBLE = re.compile(r"BUG:|Oops|Kernel panic|general protection|double fault|soft lockup|stack guard")
 CHUNK = 1 << 16
 
 # In the order in which they need each other; which of them are built in is found by their absence.
@@ -58,8 +60,16 @@ class LostGuest(StapError):  # noqa: N818
 
     def __init__(self, reason: str, console: str) -> None:
         self.console = console
-        lines = "\n".join(f"  {line}" for line in console.splitlines()[-CONSOLE_LINES:])
-        super().__init__(f"{reason}; the last lines of its console:\n{lines}" if lines else reason)
+        lines = "\n".join(f"  {line}" for line in _telling(console.splitlines()))
+        super().__init__(f"{reason}; its console says:\n{lines}" if lines else reason)
+
+
+def _telling(lines: list[str]) -> list[str]:
+    """The lines from where the trouble begins, or the last ones."""
+    for number, line in enumerate(lines):
+        if TROUBLE.search(line):
+            return lines[number : number + CONSOLE_LINES]
+    return lines[-CONSOLE_LINES:]
 
 
 @dataclass(frozen=True, slots=True)
