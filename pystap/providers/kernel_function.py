@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pystap.debuginfo.api import DebugInfo, Function
+from pystap.debuginfo.api import DebugInfo, Function, Scope
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.kprobe import KprobeSite, kernel_sites, module_sites, suffixes
-from pystap.providers.scopes import LazyScope
+from pystap.providers.scopes import LazyScope, ReturnScope
 
 _FORMS = (
     ".function(str)[.call|.exported|.inline|.return[.maxactive(num)]|.label(str)]",
@@ -88,9 +88,11 @@ def _functions(request: Request, pattern: str) -> Iterator[Resolved]:
 
 def _resolved(prefix: str, suffix: str, info: DebugInfo, site: KprobeSite) -> Resolved:
     function = Function(site.symbol, site.module)
-    scope = LazyScope(lambda: info.scope(function))
+    scope: Scope = LazyScope(lambda: info.scope(function))
+    if site.is_return:
+        scope = ReturnScope(scope)
     point = f'{prefix}.function("{site.symbol}"){suffix}'
-    return Resolved(site, scope, point, site.is_return, context="kernel")
+    return Resolved(site, scope, point, site.is_return, context="kernel", home=site.module or "kernel")
 
 
 def _places(request: Request) -> Iterator[_Place]:

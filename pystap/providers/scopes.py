@@ -1,12 +1,14 @@
-"""Scopes that providers hand out: one that is made only when a script asks for a variable."""
+"""Scopes that providers hand out: one that is made only when a script asks for a variable, and one with $return."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from pystap.debuginfo.abi import narrow
 from pystap.debuginfo.api import Kind, Root, Scope
 from pystap.debuginfo.ctype import CType
-from pystap.ir.nodes import Space
+from pystap.diagnostics import Unresolved
+from pystap.ir.nodes import Field, Space
 
 
 class LazyScope:
@@ -35,3 +37,28 @@ class LazyScope:
         if self._made is None:
             self._made = self._make()
         return self._made
+
+
+class ReturnScope:
+    """The scope of a return probe: the function's own, and `$return` where the engine leaves it."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.space = scope.space
+        self._scope = scope
+
+    def lookup(self, name: str) -> Root:
+        """`$return`, or the variable `name` (whose value at the entry is meant)."""
+        if name != "return":
+            return self._scope.lookup(name)
+        result = self._scope.result()
+        if result is None:
+            raise Unresolved("function has no return value: it is void, or its type is not known")
+        return Root(narrow(Field("retval"), result), result)
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """Names of one kind."""
+        return self._scope.names(kind)
+
+    def result(self) -> CType | None:
+        """The type of the function's result."""
+        return self._scope.result()
