@@ -1,7 +1,7 @@
 """Which globals each handler must hold, and how; which globals are kept per CPU and need no lock.
 
 Begin, end and error handlers run while nothing else does: they take no locks, and what only they write is constant to
-all others. Samples are added under a shared lock, since statistics are per CPU; reading them merges, so it is exclusive.
+all others. Samples are added under a shared lock, since statistics are per CPU; reading them merges: it is exclusive.
 """
 
 from __future__ import annotations
@@ -85,8 +85,9 @@ class _Usage:
             uses = self.handlers[k]
             added |= uses.added
             barred |= uses.assigned
-            if not engines <= CALM:
-                barred |= uses.read
+            if not engines <= ALONE:
+                # To add and look in one handler is to count on nobody else adding in between.
+                barred |= uses.read & uses.added if engines <= CALM else uses.read
         longs = {g.name for g in self.module.globals if isinstance(g, ir.Scalar) and g.type == "long"}
         return frozenset((added & longs) - barred)
 

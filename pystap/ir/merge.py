@@ -1,4 +1,4 @@
-"""Equal handlers become one. Equal means: the same ops at the same places of the script, so that errors name the right one."""
+"""Equal handlers become one: the same ops from the same places of the script, so that errors name the right place."""
 
 from __future__ import annotations
 

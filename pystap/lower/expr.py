@@ -259,11 +259,9 @@ class Expressions(Maps, Stats, Prints, Targets):
         return value
 
     def _updated(self, variable: ir.Expr, operator: str, e: ast.Assign) -> ir.Expr:
-        """The new value of `variable OP= e.value`."""
-        if not operator:
-            return self.value(e.value)
-        old, value = self.in_order([lambda: variable, lambda: self.value(e.value)])
-        return ir.Binary(operator, old, value, mark=first_token(e.span))  # type: ignore[arg-type]
+        """The new value of `variable OP= e.value`: the variable is read after what the value's computation did to it."""
+        value = self.value(e.value)
+        return ir.Binary(operator, variable, value, mark=first_token(e.span)) if operator else value
 
     def _incdec(self, e: ast.IncDec, used: bool) -> ir.Expr:
         step = 1 if e.operator == "++" else -1
@@ -382,7 +380,7 @@ class Expressions(Maps, Stats, Prints, Targets):
         self.emit(ir.If(condition, tuple(yes), tuple(no)))
         return place
 
-    def _assigned_text(self, e: ast.Assign) -> ir.Str:
+    def _assigned_text(self, e: ast.Assign, used: bool = True) -> ir.Str:
         match e.target:
             case ast.Name(name=name) if self.is_local(name):
                 local = ir.StrLocal(name)
@@ -394,7 +392,7 @@ class Expressions(Maps, Stats, Prints, Targets):
                     self.emit(ir.SetGlobalStr(name, text))
                 return ir.StrGlobal(name)
             case ast.Index():
-                return self.assign_text_element(e)
+                return self.assign_text_element(e, used)
             case _:
                 raise AssertionError(f"cannot assign a text to {type(e.target).__name__} at {e.span}")
 
@@ -428,12 +426,12 @@ class Expressions(Maps, Stats, Prints, Targets):
 
     def _assign_effect(self, e: ast.Assign) -> None:
         if self.type_of(e) == "string":
-            self._assigned_text(e)
+            self._assigned_text(e, used=False)
             return
         match e.target:
             case ast.Name(name=name) if e.operator != "<<<":
                 self._assign_name(e, name, used=False)
-            case ast.Index() if e.operator != "<<<":
+            case ast.Index():
                 self.assign_element(e, used=False)
             case ast.TargetAccess() as target:
                 self.assign_target(e, target, used=False)

@@ -69,18 +69,18 @@ class Maps(Core):
             self.emit(ir.MapUpdate(_array(target), keys, "+", ir.Const(step), old=old, new=new, mark=mark))
         return place or ir.Const(0)
 
-    def assign_text_element(self, e: ast.Assign) -> ir.Str:
-        """a[k] = "s"   a[k] .= "s"."""
+    def assign_text_element(self, e: ast.Assign, used: bool) -> ir.Str:
+        """a[k] = "s"   a[k] .= "s"; where the result is not used it is an empty literal."""
         assert isinstance(e.target, ast.Index)
         name, mark = _array(e.target), first_token(e.target.span)
         if e.operator == "=":
             *keys, text = self.values((*e.target.keys, e.value))
             self.emit(ir.MapSet(name, tuple(keys), text, mark=mark))
             return text  # type: ignore[return-value]
-        place = self.text_temp()
+        place = self.text_temp() if used else None
         *keys, text = self.values((*e.target.keys, e.value))
         self.emit(ir.MapUpdate(name, tuple(keys), ".", text, new=place, mark=mark))
-        return place
+        return place or ir.Literal("")
 
     def delete(self, target: Union[ast.Name, ast.Index]) -> None:
         """delete x   delete a[k]   delete a[k, *]."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pystap.syntax.lexer import Token
 from pystap.syntax.preprocess import OPERATORS
 
-PRINTS = frozenset("print println printd printdln printf sprint sprintln sprintd sprintdln sprintf".split())
+PRINTS = frozenset("print println printd printdln printf print_char sprint sprintln sprintd sprintdln sprintf".split())
 _AGGREGATES = frozenset("@count @sum @min @max @avg @variance".split())
 _REGISTERS = frozenset(("@kregister", "@uregister"))
 _DEREFS = frozenset(("@kderef", "@uderef"))
