@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,9 +20,14 @@ def run(module: Path, options: RunOptions) -> int:
     """Runs the module and returns the runner's exit status."""
     output = ["-o", options.output] if options.output else []
     command = [str(binaries.runner()), *options.runner_arguments(), *output, str(module), *options.parameters()]
-    with subprocess.Popen(command) as process, _handing_on(process):
+    with subprocess.Popen(command, preexec_fn=_end_with_parent) as process, _handing_on(process):
         status = process.wait()
     return status if status >= 0 else 128 - status
+
+
+def _end_with_parent() -> None:
+    """A pystap that is killed takes its runner along, and with it the module."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 @contextmanager

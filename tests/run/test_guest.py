@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pystap.diagnostics import StapError
-from pystap.run import RunOptions, kernels, vm
+from pystap.run import RunOptions, kernels, run, vm
 from pystap.run.initramfs import Initramfs
 from pystap.run.program import files_of_command
 from pystap.run.vm import Guest, LostGuest
@@ -189,8 +189,6 @@ def test_unknown_module(kernel: kernels.Kernel) -> None:
 
 def test_what_a_guest_cannot_do() -> None:
     with pytest.raises(StapError, match="-x names a process"):
-        from pystap.run import run
-
         run(Path("x.ko"), RunOptions(vm="6.1", target_pid=1))
 
 
