@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pystap import __version__
 from pystap.codegen import bodies, names
+from pystap.codegen.descriptors import descriptor_lines
 from pystap.codegen.environment import render
 from pystap.codegen.frames import Depth, Storage, depth
 from pystap.codegen.macros import global_macros, key_strings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModuleSource", "translate"]
 
+_OPTIONAL = ("pretty", "regex", "histogram", "symbols", "stack")  # runtime parts that only some scripts need, in this order
 _STRING_LIMIT = 512  # MAXSTRINGLEN's default on 64-bit machines
 
 
@@ -68,6 +70,10 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     for function in module.functions:
         functions.append(bodies.function(unit, function))
     conditions = [line for i, p in enumerate(module.probes) if p.condition is not None for line in bodies.condition(unit, i, p.condition)]
+    if unit.tables.uses_symbols or "unwind" in unit.needs:
+        unit.needs |= {"symbols"}
+    if "unwind" in unit.needs:
+        unit.needs |= {"stack"}
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
     config = render("config.h.j2", defines=_defines(unit, options, needed))
@@ -114,6 +120,7 @@ def _head(unit: Unit, module: ir.Module) -> str:
         '#pragma GCC diagnostic ignored "-Wunused-function"  /* the runtime offers more than a script uses */',
         '#include "config.h"',
         '#include "stap.h"',
+        *(f'#include "{part}.h"' for part in _OPTIONAL if part in unit.needs),
         "",
         *unit.tables.literal_lines(),
         "",
@@ -123,11 +130,7 @@ def _head(unit: Unit, module: ir.Module) -> str:
         parts.append(render("map.h.j2", shapes=unit.variables.shapes))
     parts += [*unit.variables.definition_lines(), *unit.variables.parameter_lines(), ""]
     parts += _global_macros(unit, module)
-    if unit.tables.uses_symbols:
-        parts += unit.tables.symbol_lines()
     if module.descriptors and "pretty" in unit.needs:
-        from pystap.codegen.descriptors import descriptor_lines
-
         parts += descriptor_lines(module.descriptors)
     for index, dfa in enumerate(module.regexes):
         parts.append(render("regex.h.j2", index=index, dfa=dfa, table=dfa.table))
@@ -189,8 +192,12 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         parts.append('{ "maps", stap_maps_load, stap_maps_unload }')
         lines += [f"static struct stap_map *const stap_maps[] = {{ {', '.join('&' + m for m in maps)} }};"]
         lines += ["static const unsigned int stap_map_count = ARRAY_SIZE(stap_maps);", '#include "map_load.h"', ""]
-    if unit.tables.uses_symbols or "symbols" in unit.needs:
+    if "symbols" in unit.needs:
         parts.append('{ "symbols", stap_symbols_load, stap_symbols_unload }')
+    if "symbols" in unit.needs:
+        lines += unit.tables.symbol_lines()
+    if "stack" in unit.needs:
+        parts.append('{ "stack", stap_stack_load, stap_stack_unload }')
     lines += unit.tables.table_lines()
     lines += ["", "static const struct stap_part stap_parts[] = {", *(f"\t{p}," for p in parts), "};"]
     lines += ["static const struct stap_engine stap_engines[] = {"]
@@ -218,8 +225,6 @@ def _defines(unit: Unit, options: Options, needed: Depth) -> list[tuple[str, str
     defines["STAP_PERCPU_GLOBALS"] = " ".join(unit.variables.percpu_members())
     for need in sorted(unit.needs):
         defines[f"STAP_NEED_{names.identifier(need.upper())}"] = "1"
-    if unit.tables.uses_symbols:
-        defines["STAP_NEED_SYMBOLS"] = "1"
     return list(defines.items())
 
 

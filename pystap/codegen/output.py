@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pystap.codegen import names
 from pystap.ir import nodes as ir
-from pystap.lower.printf import Conversion, Piece, parse_format
+from pystap.elaborate.formats import Conversion, Piece, parse_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ class Output:
 
     def _pretty_part(self, part: ir.PrettyPart) -> None:
         e = self._e
-        e.write(f"stap_pretty_text(&pretty, {names.c_string(part.label)});")
+        e.write(f"stap_pretty_label(&pretty, {names.c_string(part.label)});")
         if part.value is not None:
             e.write(f"stap_pretty_value(&pretty, {part.type}, {e.value(part.value)});")
         elif part.address is not None:

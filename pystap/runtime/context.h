@@ -21,6 +21,10 @@
 #ifndef STAP_CONTEXT_H
 #define STAP_CONTEXT_H
 
+#ifdef STAP_NEED_SYMBOLS
+#include <linux/kallsyms.h>
+#endif
+
 struct stap_context;
 
 enum stap_skip {
@@ -110,6 +114,12 @@ struct stap_context {
 	char match_text[STAP_STRING_BYTES] __aligned(8);
 	char error_text[STAP_STRING_BYTES] __aligned(8);
 	char scratch[STAP_STRING_BYTES] __aligned(8);
+#ifdef STAP_NEED_SYMBOLS
+	char symbol[KSYM_SYMBOL_LEN];
+#endif
+#ifdef STAP_NEED_STACK
+	unsigned long stack[MAXBACKTRACE];	/* for whoever asks for a backtrace */
+#endif
 	char frames[STAP_FRAME_BYTES + 8] __aligned(8);
 	struct stap_record record;	/* must precede `output`: the transport sends both at once */
 	char output[STP_BUFFER_SIZE + STAP_LARGEST_ITEM] __aligned(8);
