@@ -439,7 +439,7 @@ class PrettyPart:
 
 @node
 class Pretty:
-    """The parts one after the other (labels hold the spaces between them): `$x$` is a lone part without a label."""
+    """The parts, with spaces between them: `$$vars`; or a lone part without a label: `$x$`."""
 
     place: Union[StrLocal, StrTemp]
     parts: tuple[PrettyPart, ...]

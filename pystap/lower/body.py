@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Union
+from typing import TYPE_CHECKING, NoReturn, Protocol, Union
 
+from pystap.diagnostics import StapError
 from pystap.ir import nodes as ir
 from pystap.ir.effects import Resource, all_ops, can_fail, own_writes, reads
 from pystap.lower.marks import first_token
@@ -66,6 +67,11 @@ class Core:
     def arg(self, e: ast.Expr) -> ir.Arg:
         """A value or a text, as the expression's type says."""
         return self.text(e) if self.type_of(e) == "string" else self.value(e)
+
+    def refuse(self, e: ast.Node, message: str) -> NoReturn:
+        """Reports what elaboration let through, and gives up."""
+        self.module.diagnostics.error(e.span, "lowering", message, token=first_token(e.span).token)
+        raise StapError
 
     # --- blocks and temporaries ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -23,8 +24,8 @@ from pystap.debuginfo.ctype import (
 )
 from pystap.ir import nodes as ir
 
-# At most 32 items are printed, so what stands behind that many members is never looked at.
-SHOWN_MEMBERS = 33
+# At most 32 items are printed, so what stands behind that many simple members is never looked at.
+SHOWN_ITEMS = 32
 _UNKNOWN = ir.Descriptor("unknown")
 
 
@@ -90,7 +91,7 @@ class Descriptors:
         if not levels:
             return ir.Descriptor(kind, struct.size)
         inner = levels if levels == 99 else levels - 1
-        members = tuple(self._member(m, inner) for m in struct.members[:SHOWN_MEMBERS])
+        members = tuple(self._member(m, inner) for m in _shown(struct))
         return ir.Descriptor(kind, struct.size, members=members)
 
     def _member(self, member: Member, levels: int) -> tuple[str, int, int, int, int]:
@@ -103,6 +104,16 @@ class Descriptors:
         if member.offset_bits + member.bit_size > start + unit:  # packed: reaches over its unit
             start = member.offset_bits // 8 * 8
         return member.name, row, start // 8, member.offset_bits - start, member.bit_size
+
+
+def _shown(struct: Struct) -> Iterator[Member]:
+    """The members that can be reached, and one more, for the dots."""
+    items = 0
+    for member in struct.members:
+        yield member
+        if items == SHOWN_ITEMS:
+            return
+        items += not isinstance(strip(member.type.get()), (Struct, Array))
 
 
 def _number(ctype: Int) -> ir.Descriptor:

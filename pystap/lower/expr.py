@@ -240,7 +240,7 @@ class Expressions(Maps, Stats, Prints, Targets):
             case ast.TargetAccess() as target:
                 return self.assign_target(e, target, used=True)
             case _:
-                raise AssertionError(f"cannot assign to {type(e.target).__name__} at {e.span}")
+                self.refuse(e.target, "this cannot be assigned to")
 
     def _assign_name(self, e: ast.Assign, name: str, used: bool) -> ir.Expr:
         operator = e.operator[:-1]
@@ -275,7 +275,7 @@ class Expressions(Maps, Stats, Prints, Targets):
             case ast.TargetAccess() as target:
                 return self.step_target(target, step, e.prefix)
             case _:
-                raise AssertionError(f"cannot step {type(e.target).__name__} at {e.span}")
+                self.refuse(e.target, "this cannot be incremented or decremented")
 
     def _step_local(self, local: ir.Local, step: int, want_old: bool) -> ir.Expr:
         old = self.keep(local) if want_old else local
@@ -394,7 +394,7 @@ class Expressions(Maps, Stats, Prints, Targets):
             case ast.Index():
                 return self.assign_text_element(e, used)
             case _:
-                raise AssertionError(f"cannot assign a text to {type(e.target).__name__} at {e.span}")
+                self.refuse(e.target, "a string cannot be assigned to this")
 
     def _right_side(self, e: ast.Assign) -> ast.Expr:
         return e.value if e.operator == "=" else ast.Binary(".", e.target, e.value, span=e.span)

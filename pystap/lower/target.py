@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from pystap.diagnostics import StapError
 from pystap.ir import nodes as ir
 from pystap.ir.effects import nodes_of
 from pystap.lower.body import Core, TextPlace
@@ -80,8 +79,7 @@ class Targets(Core):
             case ir.Field(name=name):
                 self.emit(ir.SetField(name, value))
             case _:
-                token = first_token(at.span).token
-                self.module.diagnostics.error(at.span, "not-writable", "cannot write this target variable", token=token)
+                self.refuse(at, "this target variable cannot be written")
 
     # --- registers and memory by number (guru mode) ---
 
@@ -92,18 +90,13 @@ class Targets(Core):
             return ir.Reg(self._constant(e.number), space)
         size = self._constant(e.size)
         if size not in (1, 2, 4, 8):
-            self._refuse(e, "the size must be 1, 2, 4 or 8")
+            self.refuse(e, "the size must be 1, 2, 4 or 8")
         return ir.Load(self.value(e.address), size, False, space, mark=first_token(e.span))
 
     def _constant(self, e: ast.Expr) -> int:
         if isinstance(e, ast.Number):
             return e.value
-        self._refuse(e, "a number is needed here, not an expression")
-        return 0
-
-    def _refuse(self, e: ast.Expr, message: str) -> None:
-        self.module.diagnostics.error(e.span, "not-constant", message, token=first_token(e.span).token)
-        raise StapError
+        self.refuse(e, "a number is needed here, not an expression")
 
     # --- pretty texts ---
 
@@ -116,12 +109,12 @@ class Targets(Core):
             values = iter(self.values(accesses))
             parts = tuple(
                 ir.PrettyPart(
-                    f" {f.label}" if k else f.label,
+                    f.label,
                     self.module.descriptor(_ctype(f), e.depth),
                     next(values) if f.access is not None else None,  # type: ignore[arg-type]
                     next(values) if f.address is not None else None,  # type: ignore[arg-type]
                 )
-                for k, f in enumerate(e.fields)
+                for f in e.fields
             )
             self.emit(ir.Pretty(place, parts, e.depth, _space(e, parts)))
         return place
