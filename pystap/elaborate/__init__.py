@@ -84,7 +84,7 @@ class _Work:
 
     def write_flags(self) -> None:
         """Decides @probewrite, which needs to have seen all probes."""
-        if not any(isinstance(n, ast.ProbeWrite) for b in self.bodies for n in walk(b.block)):
+        if ast.ProbeWrite not in self.collected.kinds:
             return
         from pystap.elaborate.fold import Folder
         from pystap.elaborate.rebuild import rebuild
@@ -100,10 +100,9 @@ class _Work:
 
     def autocast(self) -> None:
         """Resolves `->` on script values."""
-        from pystap.elaborate.autocast import Autocast, uses_autocast
+        if self.collected.autocast:
+            from pystap.elaborate.autocast import Autocast
 
-        functions = [f.body.block for same in self.functions.values() for f in same if isinstance(f.body, Body)]
-        if any(uses_autocast(b) for b in (*self.blocks, *functions)):
             casts = Autocast(self.collected.globals, self.functions, self.collected.failures, self.options)
             self._replace(casts.run(self.bodies))
 
@@ -122,10 +121,11 @@ class _Work:
         self._drop_empty(empty)
 
     def _drop_empty(self, empty: Any) -> None:
-        probes = self.collected.probes
+        gone = {id(b) for b in self.bodies if empty(b)}
+        dropped = [p for p in self.collected.probes if id(p.body) in gone]
+        self.collected.probes = [p for p in self.collected.probes if id(p.body) not in gone]
         warned: set[int] = set()
-        for probe in [p for p in probes if empty(p.body)]:
-            probes.remove(probe)
+        for probe in dropped:
             if probe.span.file.is_user and id(probe.body) not in warned:
                 warned.add(id(probe.body))
                 text = f"Probe '{probe.point}' has been elided"
@@ -135,7 +135,8 @@ class _Work:
         """Reports what is not allowed."""
         from pystap.elaborate.check import Checker
 
-        checker = Checker(self.functions, self.collected.failures, self.options, self.diagnostics)
+        kinds = self.collected.kinds
+        checker = Checker(self.functions, self.collected.failures, self.options, self.diagnostics, kinds)
         for body in (*self.bodies, *_function_bodies(self.functions)):
             checker.body(body)
         if not self.collected.probes and not self.diagnostics.failed:
@@ -173,6 +174,8 @@ class _Work:
         )
 
     def _regexes(self) -> dict[str, Any]:
+        if ast.Match not in self.collected.kinds:
+            return {}
         patterns: dict[str, ast.Match] = {}
         for block in (*self.blocks, *(b.block for b in _function_bodies(self.functions))):
             for node in walk(block):

@@ -25,11 +25,6 @@ Known = tuple[CType, ir.Space]
 Functions = dict[tuple[str, int], list[Function]]
 
 
-def uses_autocast(node: ast.Node) -> bool:
-    """Whether `->` or `[ ]` stands on a script value somewhere below."""
-    return any(isinstance(n, ast.TargetVar) and n.base is not None and not _named_base(n) for n in walk(node))
-
-
 def _named_base(node: ast.TargetVar) -> bool:
     return isinstance(node.base, (ast.Cast, ast.AtVar))
 

@@ -25,11 +25,13 @@ class Checker:
     failures: dict[ast.Node, Unresolved]
     options: Options
     diagnostics: Diagnostics
+    kinds: set[type]
     _writes: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
 
     def body(self, body: Body) -> None:
         """All rules on one body."""
-        self._loops(body.block, False)
+        if not self.kinds.isdisjoint((ast.Break, ast.Continue)):
+            self._loops(body.block, False)
         for node in (*walk(body.block), *(n for e in body.entry for n in walk(e))):
             self._node(node)
 

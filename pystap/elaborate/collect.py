@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pystap.library import Library
     from pystap.target import Target
 
+_TARGETS = frozenset((*TARGETS, ast.Defined))
 _TAG = re.compile(r"/\*\s*([a-z][a-z:_\-\w]*)\s*\*/")
 _TAGS = {
     "pure", "stable", "unprivileged", "myproc-unprivileged", "guru", "string", "bpf", "unmangled", "unmodified-fnargs",
@@ -43,7 +44,8 @@ class Collected:
     globals: dict[str, GlobalVariable] = field(default_factory=dict)
     embedded: list[ast.EmbeddedCode] = field(default_factory=list)
     failures: dict[ast.Node, Unresolved] = field(default_factory=dict)
-    user_probes: list[ast.Probe] = field(default_factory=list)
+    kinds: set[type] = field(default_factory=set)  # of all nodes seen: passes for rare ones are skipped by it
+    autocast: bool = False  # `->` or `[ ]` stands on a script value somewhere
 
 
 class _Families(AliasSource):
@@ -121,8 +123,6 @@ class Collector:
                     self._declared.setdefault(item.name, []).append(item)
                 case ast.Probe():
                     self._probes.append(item)
-                    if user:
-                        self.result.user_probes.append(item)
                 case ast.Alias():
                     if user:
                         self._deriver.aliases.add(item)
@@ -223,6 +223,7 @@ class Collector:
         )  # fmt: skip
 
     def _function_body(self, block: ast.Block, variables: dict[str, Variable], user: bool) -> Body:
+        self._survey(block)
         access = Access(None, self.target, self.options)
         folded = Folder(access)(block)
         self._noted(access)
@@ -300,10 +301,20 @@ class Collector:
         plan = self._plans.get(key)
         if plan is None:
             block = parts[0] if len(parts) == 1 else ast.Block(parts, span=parts[-1].span)
-            has_targets = any(isinstance(n, (*TARGETS, ast.Defined)) for n in walk(block))
+            has_targets = not self._survey(block).isdisjoint(_TARGETS)
             plan = self._plans[key] = _Plan(block, has_targets)
             self._parts.append(parts)
         return plan
+
+    def _survey(self, block: ast.Node) -> set[type]:
+        """The kinds of nodes in a block, which become known to the later passes."""
+        kinds = set()
+        for node in walk(block):
+            kinds.add(type(node))
+            if isinstance(node, ast.TargetVar) and isinstance(node.base, ast.Node):
+                self.result.autocast |= not isinstance(node.base, (ast.Cast, ast.AtVar))
+        self.result.kinds |= kinds
+        return kinds
 
     def _scanned(self, block: ast.Block, entry: tuple[ast.Expr, ...]) -> Body:
         scan = Scan(self, self.diagnostics, {})

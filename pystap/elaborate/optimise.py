@@ -83,13 +83,14 @@ class Elider:
         block = body.block
         while True:
             self._changed = False
-            self._unread = body.locals.keys() - uses(block)[0] - kept
+            read, written = uses(block)
+            self._unread = body.locals.keys() - read - kept
             block = self._statement(block)
             if not self._changed:
                 break
         if block is body.block:
             return body
-        used = {n.name for n in walk(block) if isinstance(n, ast.Name)}
+        used = read | written
         return replace(body, block=block, locals={k: v for k, v in body.locals.items() if k in used})
 
     def _warn(self, node: ast.Node, text: str) -> None:
