@@ -88,11 +88,13 @@ def _functions(request: Request, pattern: str) -> Iterator[Resolved]:
 
 def _resolved(prefix: str, suffix: str, info: DebugInfo, site: KprobeSite) -> Resolved:
     function = Function(site.symbol, site.module)
-    scope: Scope = LazyScope(lambda: info.scope(function))
-    if site.is_return:
-        scope = ReturnScope(scope)
+
+    def scope() -> Scope:
+        found = info.scope(function)
+        return ReturnScope(found) if site.is_return else found
+
     point = f'{prefix}.function("{site.symbol}"){suffix}'
-    return Resolved(site, scope, point, site.is_return, context="kernel", home=site.module or "kernel")
+    return Resolved(site, LazyScope(scope), point, site.is_return, context="kernel", home=site.module or "kernel")
 
 
 def _places(request: Request) -> Iterator[_Place]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pystap.debuginfo.abi import narrow
+from pystap.debuginfo.abi import UnknownScope, narrow
 from pystap.debuginfo.api import Kind, Root, Scope
-from pystap.debuginfo.ctype import CType
+from pystap.debuginfo.ctype import CType, Int
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Field, Space
+
+LONG = Int("long int", 8, True)
 
 
 class LazyScope:
@@ -50,9 +52,9 @@ class ReturnScope:
         """`$return`, or the variable `name` (whose value at the entry is meant)."""
         if name != "return":
             return self._scope.lookup(name)
-        result = self._scope.result()
+        result = self.result()
         if result is None:
-            raise Unresolved("function has no return value: it is void, or its type is not known")
+            raise Unresolved("function has no return value: identifier '$return'")
         return Root(narrow(Field("retval"), result), result)
 
     def names(self, kind: Kind) -> tuple[str, ...]:
@@ -60,5 +62,6 @@ class ReturnScope:
         return self._scope.names(kind)
 
     def result(self) -> CType | None:
-        """The type of the function's result."""
-        return self._scope.result()
+        """The type of the function's result: what the ABI returns where nothing is known of it."""
+        known = self._scope.result()
+        return LONG if known is None and isinstance(self._scope, UnknownScope) else known
