@@ -76,8 +76,9 @@ class Autocast:
     def _report(self, body: Body) -> None:
         for node in walk(body.block):
             if isinstance(node, ast.TargetVar) and node.base is not None and node not in self.failures:
-                text = "unable to tell the type of this value: assign it from a $variable or use @cast"
-                self.failures[node] = Unresolved(text, span=node.span)
+                hint = "assign the value from a $variable, or say its type with @cast"
+                span = node.steps[0].span if node.steps else node.span
+                self.failures[node] = Unresolved("unknown type in dereference", hint=hint, span=span)
 
     # --- which variable has which type -----------------------------------------------------------------
 

@@ -31,7 +31,8 @@ def token(node: ast.Node) -> str:
 def _named(node: ast.Node) -> str:
     match node:
         case ast.Number(value=value):
-            return f"number '{value}'"
+            written = node.span.text
+            return f"number '{written if written[:1].isdigit() else value}'"
         case ast.String(value=value):
             return f"string '{value}'"
         case ast.TargetVar(base=ast.Node() as base) if not isinstance(base, (ast.Cast, ast.AtVar)):
