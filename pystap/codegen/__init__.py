@@ -200,7 +200,11 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         parts.append('{ "stack", stap_stack_load, stap_stack_unload }')
     lines += unit.tables.table_lines()
     lines += ["", "static const struct stap_part stap_parts[] = {", *(f"\t{p}," for p in parts), "};"]
-    lines += ["static const struct stap_engine stap_engines[] = {"]
+    locks = ", ".join(f"&{name}" for name in unit.variables.lock_names()) or "NULL"
+    lines += [f"static struct stap_lock *const stap_locks[] __maybe_unused = {{ {locks} }};"]
+    lines += [f"static const unsigned int stap_lock_count __maybe_unused = {len(unit.variables.lock_names())};"]
+    lines += ['#include "report.h"', "static const struct stap_engine stap_engines[] = {"]
+    lines += ['\t{ "report", stap_report_start, stap_report_stop },']
     lines += [f'\t{{ "{e}", stap_{e}_start, stap_{e}_stop }},' for e in engines]
     return "\n".join([*lines, "};", "", "STAP_MODULE(stap_parts, stap_engines);", '#include "module_info.h"'])
 

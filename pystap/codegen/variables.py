@@ -242,6 +242,10 @@ class Variables:
         """C names of the maps, which are allocated at load."""
         return [names.variable(g.name) for g in self.globals.values() if isinstance(g, ir.Map)]
 
+    def lock_names(self) -> list[str]:
+        """C names of the globals' locks."""
+        return [f"{names.variable(name)}_lock" for name in self.globals]
+
     def parameter_lines(self) -> list[str]:
         """Module parameters: -G sets a scalar."""
         lines = []

@@ -55,17 +55,11 @@ STAP_LOAD_KERNEL(u16)
 STAP_LOAD_KERNEL(u32)
 STAP_LOAD_KERNEL(u64)
 
-/* copy_from_user_nofault() refuses NMI context on some kernels; the page tables of the interrupted task are still loaded. */
+/* A kernel thread's borrowed address space is nobody's. */
 static noinline bool stap_read_user(void *to, u64 address, size_t size)
 {
-	bool good;
-
-	if (!stap_user_range(address, size) || !current->mm)
-		return false;
-	pagefault_disable();
-	good = __copy_from_user_inatomic(to, (const void __user *)address, size) == 0;
-	pagefault_enable();
-	return good;
+	return stap_user_range(address, size) && current->mm &&
+	       copy_from_user_nofault(to, (const void __user *)address, size) == 0;
 }
 
 static noinline bool stap_read_kernel(void *to, u64 address, size_t size)
@@ -77,14 +71,8 @@ static noinline bool stap_read_kernel(void *to, u64 address, size_t size)
 
 static noinline bool stap_write_user(u64 address, const void *from, size_t size)
 {
-	bool good;
-
-	if (!stap_user_range(address, size) || !current->mm)
-		return false;
-	pagefault_disable();
-	good = __copy_to_user_inatomic((void __user *)address, from, size) == 0;
-	pagefault_enable();
-	return good;
+	return stap_user_range(address, size) && current->mm &&
+	       copy_to_user_nofault((void __user *)address, from, size) == 0;
 }
 
 /* copy_to_kernel_nofault() is not exported: word by word with the same faultable store. */
@@ -130,7 +118,7 @@ static bool stap_read(struct stap_context *c, void *to, u64 address, size_t size
 }
 
 #define STAP_LOAD(name, type)									\
-static __always_inline s64 stap_load_##name(struct stap_context *c, u64 address, stap_mark mark)	\
+static noinline s64 stap_load_##name(struct stap_context *c, u64 address, stap_mark mark)	\
 {												\
 	type value;										\
 												\

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "histogram.h"
+
 /* A format is taken apart once: text, then a field (conversion 0: none follows), and so on. */
 struct piece {
 	const char *text;
@@ -157,152 +159,16 @@ static void print(struct reader *reader, uint32_t number)
 	}
 }
 
-/* -- histograms -- */
-
-struct chart {
-	const struct stap_histogram *histogram;
-	enum stap_histogram_type type;
-	uint32_t first, last;	/* buckets shown */
-	int label_width;
-	s64 per_mark;		/* how much one @ stands for */
-};
-
-static void put_text(const char *text)
-{
-	stap_put(&output, text, strlen(text));
-}
-
-static void bucket_label(const struct chart *chart, uint32_t bucket, char *label, size_t size)
-{
-	const struct stap_histogram *h = chart->histogram;
-
-	if (chart->type == STAP_HISTOGRAM_LOG) {
-		int power = (int)bucket - 64;
-		s64 value = power == 0 ? 0 : (s64)(1ULL << ((power < 0 ? -power : power) - 1));
-
-		snprintf(label, size, "%lld", (long long)(power < 0 ? -value : value));
-	} else if (bucket == 0) {
-		snprintf(label, size, "<%lld", (long long)h->low);
-	} else if (bucket == h->buckets - 1) {
-		snprintf(label, size, ">%lld", (long long)h->high);
-	} else {
-		snprintf(label, size, "%lld", (long long)(h->low + (s64)(bucket - 1) * h->step));
-	}
-}
-
-/*
- * Two empty buckets are shown on either side of what was counted; "<low" and
- * ">high" only when they counted something, negative powers only below zero.
- */
-static bool chart_range(struct chart *chart)
-{
-	const struct stap_histogram *h = chart->histogram;
-	int least = 0, most = (int)h->buckets - 1, first, last;
-
-	for (first = 0; first < (int)h->buckets && !h->counts[first]; first++)
-		;
-	if (first == (int)h->buckets)
-		return false;
-	for (last = most; !h->counts[last]; last--)
-		;
-	if (chart->type == STAP_HISTOGRAM_LINEAR) {
-		least = h->counts[0] ? 0 : 1;
-		most = h->counts[most] ? most : most - 1;
-	} else if (first >= 64) {
-		least = 64;
-	}
-	chart->first = first - 2 < least ? least : first - 2;
-	chart->last = last + 2 > most ? most : last + 2;
-	return true;
-}
-
-static void chart_scale(struct chart *chart)
-{
-	const struct stap_histogram *h = chart->histogram;
-	s64 width = h->width ? h->width : 50, highest = 1;
-	char label[32];
-
-	chart->label_width = strlen("value");
-	for (uint32_t i = chart->first; i <= chart->last; i++) {
-		bucket_label(chart, i, label, sizeof(label));
-		if ((int)strlen(label) > chart->label_width)
-			chart->label_width = strlen(label);
-		if (h->counts[i] > highest)
-			highest = h->counts[i];
-	}
-	chart->per_mark = highest <= width ? 1 : (highest + width - 1) / width;
-}
-
-static void chart_line(const struct chart *chart, uint32_t bucket)
-{
-	const struct stap_histogram *h = chart->histogram;
-	s32 width = h->width ? h->width : 50;
-	char label[32], line[80];
-	s32 marks = h->counts[bucket] / chart->per_mark;
-
-	bucket_label(chart, bucket, label, sizeof(label));
-	snprintf(line, sizeof(line), "%*s |", chart->label_width, label);
-	put_text(line);
-	stap_put_fill(&output, '@', marks);
-	stap_put_fill(&output, ' ', width - marks);
-	snprintf(line, sizeof(line), " %lld\n", (long long)h->counts[bucket]);
-	put_text(line);
-}
-
-/* How many empty buckets stand in a row around this one. */
-static uint32_t empty_run(const struct chart *chart, uint32_t bucket)
-{
-	uint32_t end = bucket;
-
-	while (end <= chart->last && !chart->histogram->counts[end])
-		end++;
-	return end - bucket;
-}
-
-static void chart_lines(const struct chart *chart)
-{
-	uint32_t keep = chart->histogram->elision ? chart->histogram->elision - 1u : 2;
-	char line[80];
-
-	for (uint32_t i = chart->first; i <= chart->last;) {
-		uint32_t run = empty_run(chart, i);
-
-		if (run <= 2 * keep) {
-			for (uint32_t end = i + (run ? run : 1); i < end; i++)
-				chart_line(chart, i);
-			continue;
-		}
-		for (uint32_t k = 0; k < keep; k++)
-			chart_line(chart, i + k);
-		snprintf(line, sizeof(line), "%*s ~\n", chart->label_width, "");
-		put_text(line);
-		for (uint32_t k = run - keep; k < run; k++)
-			chart_line(chart, i + k);
-		i += run;
-	}
-}
-
 static void histogram(struct reader *reader, uint32_t type)
 {
 	const struct stap_histogram *h = (const void *)reader->at;
-	struct chart chart = { .type = type };
-	char line[80];
 
 	if ((size_t)(reader->end - reader->at) < sizeof(*h) || h->buckets > 4096 ||
 	    !take(reader, sizeof(*h) + h->buckets * sizeof(s64))) {
 		reader->broken = true;
 		return;
 	}
-	chart.histogram = h;
-	if (!chart_range(&chart))
-		return;
-	chart_scale(&chart);
-	snprintf(line, sizeof(line), "%*s |", chart.label_width, "value");
-	put_text(line);
-	stap_put_fill(&output, '-', h->width ? h->width : 50);
-	put_text(" count\n");
-	chart_lines(&chart);
-	put_text("\n");
+	stap_chart_put(&output, type, h, h->counts);
 }
 
 static void item(struct reader *reader)
