@@ -12,6 +12,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -168,7 +169,8 @@ class Library:
         if kept is not None and not mine.items:
             from pystap.syntax import trees
 
-            _write(kept, trees.encode(file))
+            with suppress(ValueError):  # nested deeper than marshal likes: parsed again each time
+                _write(kept, trees.encode(file))
         return file
 
     def _source(self, name: str) -> SourceFile:

@@ -44,7 +44,7 @@ class Number(Node):  # 42  0x1f  017
 
 @node
 class String(Node):  # "text\n"  (escapes decoded, adjacent literals joined)
-    value: str  # characters U+0000..U+00FF stand for bytes, others are encoded as UTF-8
+    value: str  # encoded as UTF-8; lone bytes above 127 are surrogates, as errors="surrogateescape" makes them
 
 
 @node

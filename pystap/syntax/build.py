@@ -356,10 +356,11 @@ class Builder:
         if name in ("print", "sprint", "print_char") and not arguments:
             raise Refused(first, f"{name}() needs something to print", before=True)
         if name in ("printf", "sprintf"):
-            literal = arguments[0] if arguments else None
+            if not arguments:
+                raise Refused(first, f"{name}() needs a format", before=True)
+            where = _again(arguments[0].span)
             text, arguments = _literal_first(first, arguments)
             if not _CONVERSIONS.fullmatch(text):
-                where = _again(literal.span) if literal else first
                 raise Refused(where, "invalid or missing conversion specifier", before=True)
             return ast.Print(name, arguments, format=text, span=first.span)
         if name.endswith(("printd", "printdln")):

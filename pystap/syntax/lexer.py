@@ -95,10 +95,15 @@ def decode(text: str) -> str:
 def _unescape(found: re.Match[str]) -> str:
     octal, hexadecimal, other = found.groups()
     if octal:
-        return chr(int(octal, 8) & 0xFF)
+        return _byte(int(octal, 8) & 0xFF)
     if hexadecimal:
-        return chr(int(hexadecimal, 16) & 0xFF)
+        return _byte(int(hexadecimal, 16) & 0xFF)
     return _SIMPLE_ESCAPES.get(other, other)
+
+
+def _byte(code: int) -> str:
+    """A byte as the decoding of source files leaves it: alone, one above 127 is no UTF-8."""
+    return chr(code) if code < 0x80 else chr(0xDC00 + code)
 
 
 def junk_reason(token: Token) -> str:

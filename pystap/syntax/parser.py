@@ -5,6 +5,7 @@ After an error it goes on at the next probe, function or global, so that one run
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from pystap.syntax import ast, tables
 from pystap.syntax.build import Builder, Refused
 from pystap.syntax.lexer import Token, junk_reason
 from pystap.syntax.preprocess import Macro, PreprocessContext, preprocess
+from pystap.syntax.walk import children
 from pystap.syntax.words import Word, words
 
 
@@ -27,6 +29,8 @@ class MacroSource(Protocol):
 
 Macros = MacroSource | Callable[[str], Macro | None] | Mapping[str, Macro] | None
 
+_MAX_DEPTH = 1_500  # of a tree: passes walk it by recursion
+_RECURSION = 12_000  # what Python must allow for that
 _ITEM_STARTS = frozenset(("probe", "function", "global", "private"))
 
 
@@ -67,6 +71,8 @@ def parse_tokens(
     source: SourceFile, tokens: list[Token], context: PreprocessContext, diagnostics: Diagnostics
 ) -> ast.File:
     """Parses what the preprocessor left."""
+    if sys.getrecursionlimit() < _RECURSION:
+        sys.setrecursionlimit(_RECURSION)
     return _Parser(source, context, diagnostics).run(words(tokens))
 
 
@@ -113,7 +119,18 @@ class _Parser:
             except Refused as wrong:
                 self._report(wrong)
                 at = self._next_item(at)
+        self.items = [item for item in self.items if self._shallow(item)]
         return ast.File(self.source, tuple(self.items), span=Token("op", "", "", self.source, 0, 0).span)
+
+    def _shallow(self, item: ast.Item) -> bool:
+        """Refuses what the recursive passes could not walk."""
+        level: list[ast.Node] = [item]
+        for _ in range(_MAX_DEPTH):
+            level = [below for node in level for below in children(node)]
+            if not level:
+                return True
+        self.diagnostics.error(level[0].span, "too-deep", "nested too deeply", severity=Severity.PARSE)
+        return False
 
     def _restart(self) -> None:
         """Forgets all but the whole items."""
