@@ -25,7 +25,7 @@ class KprobeSite:
     module: str | None = None
     offset: int = 0
     address: int | None = None  # absolute, of kprobe.statement(ADDR).absolute
-    distance: int | None = None  # of the symbol from ANCHOR, where the kernel's link-time addresses are known
+    distance: int | None = None  # of the kernel's symbol from ANCHOR; of a module's from the start of its section
     fentry: bool = False  # the symbol begins with an ftrace call
     is_return: bool = False
     maxactive: int = 0  # 0: the engine's default
@@ -36,7 +36,9 @@ class KprobeSite:
         """How the engine finds the place, as runtime/engines/kprobe.h names it."""
         if self.address is not None:
             return "STAP_PLACE_ADDRESS"
-        return "STAP_PLACE_NAME" if self.distance is None else "STAP_PLACE_DISTANCE"
+        if self.distance is None:
+            return "STAP_PLACE_NAME"
+        return "STAP_PLACE_MODULE" if self.module else "STAP_PLACE_DISTANCE"
 
     @property
     def place(self) -> int:
@@ -102,7 +104,14 @@ def module_sites(
 ) -> Iterator[KprobeSite]:
     """The sites of a module's functions; the kernel finds them by name when the module is there."""
     for function in target.module_info(module).functions(pattern):
-        yield KprobeSite(function.name, function.module, is_return=is_return, maxactive=maxactive)
+        yield KprobeSite(
+            function.name,
+            function.module,
+            distance=function.address,
+            fentry=True,  # most of a module's functions; the engine finds out
+            is_return=is_return,
+            maxactive=maxactive,
+        )
 
 
 def _absolute(request: Request) -> Resolved:

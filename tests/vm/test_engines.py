@@ -20,18 +20,8 @@ RELEASES = ["6.1.0-56-cloud-amd64", "6.12.117+deb12-cloud-amd64"]
 HEAD = r"""
 #define STP_NO_OVERLOAD
 #define MAXSTRINGLEN 512
-#include "kernel.h"
-#include "compat.h"
-#include "protocol.h"
-#include "limits.h"
-#include "state.h"
-#include "format.h"
-#include "transport.h"
-#include "context.h"
-#include "strings.h"
-#include "access.h"
-#include "print.h"
-#include "session.h"
+#define STAP_BUCKETS 1
+#include "stap.h"
 
 static const char *const stap_marks[] = { "" };
 static atomic64_t counts[64];

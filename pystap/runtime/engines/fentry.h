@@ -3,9 +3,10 @@
  * fentry.h: the part of the kprobe engine for entries of functions that begin
  * with an ftrace call: one ftrace_ops with a filter serves them all, so that
  * arming thousands takes one pass over the kernel's text, and a hit costs no
- * kprobe. The hit may come in any context that ftrace traces, NMI included;
- * it takes no lock and searches a table that is only freed when ftrace has
- * waited for everyone to be out. Set-up and removal sleep.
+ * kprobe. There is a group for the kernel and one for each module. The hit may
+ * come in any context that ftrace traces, NMI included; it takes no lock and
+ * searches a table that is only freed when ftrace has waited for everyone to
+ * be out. Set-up and removal sleep.
  */
 #ifndef STAP_ENGINE_FENTRY_H
 #define STAP_ENGINE_FENTRY_H
@@ -17,8 +18,14 @@ struct stap_fentry {
 	struct stap_probe *probe;
 };
 
-static struct stap_fentry *stap_fentries;	/* by address; several probes may share one */
-static unsigned int stap_fentry_count;
+struct stap_fentries {
+	struct ftrace_ops ops;
+	struct stap_fentries *next;
+	const char *module;	/* NULL: the kernel */
+	unsigned int most;
+	unsigned int count;
+	struct stap_fentry table[];	/* by address; several probes may share one */
+};
 
 #if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS) && defined(CONFIG_X86_64) && STAP_HAVE_FTRACE_SET_FILTER_IPS
 
@@ -27,7 +34,7 @@ enum {
 	STAP_FENTRY_BATCH = 128,
 };
 
-static __always_inline void stap_fentry_run(struct stap_fentry *at, struct pt_regs *regs)
+static __always_inline void stap_fentry_run(const struct stap_fentry *at, struct pt_regs *regs)
 {
 	struct stap_context *c = stap_enter(at->probe);
 
@@ -40,14 +47,14 @@ static __always_inline void stap_fentry_run(struct stap_fentry *at, struct pt_re
 }
 
 /* The first entry that the ftrace call at `ip` may belong to. */
-static __always_inline unsigned int stap_fentry_find(unsigned long ip)
+static __always_inline unsigned int stap_fentry_find(const struct stap_fentries *group, unsigned long ip)
 {
-	unsigned int low = 0, high = stap_fentry_count;
+	unsigned int low = 0, high = group->count;
 
 	while (low < high) {
 		unsigned int middle = (low + high) / 2;
 
-		if (stap_fentries[middle].address + STAP_FENTRY_SHIFT < ip)
+		if (group->table[middle].address + STAP_FENTRY_SHIFT < ip)
 			low = middle + 1;
 		else
 			high = middle;
@@ -58,32 +65,74 @@ static __always_inline unsigned int stap_fentry_find(unsigned long ip)
 static void notrace stap_fentry_hit(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
 				    stap_ftrace_regs *fregs)
 {
+	const struct stap_fentries *group = container_of(ops, struct stap_fentries, ops);
 	struct pt_regs *regs = stap_ftrace_pt_regs(fregs);
 	unsigned int i;
 
 	if (unlikely(!regs))
 		return;
-	for (i = stap_fentry_find(ip); i < stap_fentry_count && stap_fentries[i].address <= ip; i++)
-		stap_fentry_run(&stap_fentries[i], regs);
+	for (i = stap_fentry_find(group, ip); i < group->count && group->table[i].address <= ip; i++)
+		stap_fentry_run(&group->table[i], regs);
 }
 
-static struct ftrace_ops stap_fentry_ops = {
-	.func = stap_fentry_hit,
-	.flags = FTRACE_OPS_FL_SAVE_REGS,
-};
+static struct stap_fentries *stap_fentries_new(const char *module, unsigned int most)
+{
+	struct stap_fentries *group = kvzalloc(struct_size(group, table, most), GFP_KERNEL);
+
+	if (group) {
+		group->ops.func = stap_fentry_hit;
+		group->ops.flags = FTRACE_OPS_FL_SAVE_REGS;
+		group->module = module;
+		group->most = most;
+	}
+	return group;
+}
+
+static bool stap_fentries_add(struct stap_fentries *group, unsigned long address, struct stap_probe *probe)
+{
+	if (!group || group->count == group->most)
+		return false;
+	group->table[group->count].address = address;
+	group->table[group->count++].probe = probe;
+	return true;
+}
 
 /* Puts functions into the filter; those that ftrace does not know are left out and get address 0. */
-static void stap_fentry_filter(struct stap_fentry *at, unsigned long *ips, unsigned int count)
+static void stap_fentries_filter_some(struct stap_fentries *group, unsigned int from, unsigned int count,
+				      unsigned long *ips)
 {
 	unsigned int i;
 
 	for (i = 0; i < count; i++)
-		ips[i] = at[i].address;
-	if (!ftrace_set_filter_ips(&stap_fentry_ops, ips, count, 0, 0))
+		ips[i] = group->table[from + i].address;
+	if (!ftrace_set_filter_ips(&group->ops, ips, count, 0, 0))
 		return;
 	for (i = 0; i < count; i++)
-		if (ftrace_set_filter_ip(&stap_fentry_ops, ips[i], 0, 0))
-			at[i].address = 0;
+		if (ftrace_set_filter_ip(&group->ops, ips[i], 0, 0))
+			group->table[from + i].address = 0;
+}
+
+/* The filter of all; those that are left out are told to `refused`. */
+static bool stap_fentries_filter(struct stap_fentries *group, void (*refused)(struct stap_probe *probe))
+{
+	unsigned long *ips = kcalloc(STAP_FENTRY_BATCH, sizeof(*ips), GFP_KERNEL);
+	unsigned int i, kept = 0;
+
+	if (!ips)
+		return false;
+	for (i = 0; i < group->count; i += STAP_FENTRY_BATCH) {
+		stap_fentries_filter_some(group, i, min_t(unsigned int, STAP_FENTRY_BATCH, group->count - i), ips);
+		cond_resched();
+	}
+	kfree(ips);
+	for (i = 0; i < group->count; i++) {
+		if (group->table[i].address)
+			group->table[kept++] = group->table[i];
+		else
+			refused(group->table[i].probe);
+	}
+	group->count = kept;
+	return true;
 }
 
 static int stap_fentry_order(const void *left, const void *right)
@@ -95,73 +144,46 @@ static int stap_fentry_order(const void *left, const void *right)
 	return a->probe < b->probe ? -1 : a->probe > b->probe;
 }
 
-/* Takes the site at `address`; false where there is no room or the mechanism is not there. */
-static bool stap_fentry_add(unsigned long address, struct stap_probe *probe, unsigned int most)
+/* False where nothing of the group is armed; `refused` has then been told of each of its probes. */
+static bool stap_fentries_arm(struct stap_fentries *group, void (*refused)(struct stap_probe *probe))
 {
-	if (!stap_fentries)
-		stap_fentries = kvcalloc(most, sizeof(*stap_fentries), GFP_KERNEL);
-	if (!stap_fentries || stap_fentry_count == most)
+	unsigned int i;
+
+	if (!group->count)
 		return false;
-	stap_fentries[stap_fentry_count].address = address;
-	stap_fentries[stap_fentry_count++].probe = probe;
-	return true;
+	sort(group->table, group->count, sizeof(*group->table), stap_fentry_order, NULL);
+	if (stap_fentries_filter(group, refused) && group->count && !register_ftrace_function(&group->ops))
+		return true;
+	for (i = 0; i < group->count; i++)
+		refused(group->table[i].probe);
+	stap_ftrace_free_filter(&group->ops);
+	return false;
 }
 
-/* Where arming fails, the table is empty afterwards and `refused` is told of each site. */
-static void stap_fentry_arm(void (*refused)(struct stap_probe *probe))
+static void stap_fentries_disarm(struct stap_fentries *group)
 {
-	unsigned long *ips;
-	unsigned int i, kept = 0;
-	int error = -ENOMEM;
-
-	if (!stap_fentry_count)
-		return;
-	sort(stap_fentries, stap_fentry_count, sizeof(*stap_fentries), stap_fentry_order, NULL);
-	ips = kcalloc(STAP_FENTRY_BATCH, sizeof(*ips), GFP_KERNEL);
-	for (i = 0; ips && i < stap_fentry_count; i += STAP_FENTRY_BATCH) {
-		stap_fentry_filter(stap_fentries + i, ips, min_t(unsigned int, STAP_FENTRY_BATCH, stap_fentry_count - i));
-		cond_resched();
-	}
-	for (i = 0; ips && i < stap_fentry_count; i++) {
-		if (stap_fentries[i].address)
-			stap_fentries[kept++] = stap_fentries[i];
-		else
-			refused(stap_fentries[i].probe);
-	}
-	if (ips)
-		stap_fentry_count = kept;
-	if (ips && kept)
-		error = register_ftrace_function(&stap_fentry_ops);
-	kfree(ips);
-	if (!error || !stap_fentry_count)
-		return;
-	for (i = 0; i < stap_fentry_count; i++)
-		refused(stap_fentries[i].probe);
-	stap_fentry_count = 0;
-}
-
-static void stap_fentry_disarm(void)
-{
-	if (stap_fentry_count)
-		unregister_ftrace_function(&stap_fentry_ops);
-	stap_ftrace_free_filter(&stap_fentry_ops);
-	stap_fentry_count = 0;
-	kvfree(stap_fentries);
-	stap_fentries = NULL;
+	unregister_ftrace_function(&group->ops);
+	stap_ftrace_free_filter(&group->ops);
 }
 
 #else
 
-static bool stap_fentry_add(unsigned long address, struct stap_probe *probe, unsigned int most)
+static struct stap_fentries *stap_fentries_new(const char *module, unsigned int most)
+{
+	return NULL;
+}
+
+static bool stap_fentries_add(struct stap_fentries *group, unsigned long address, struct stap_probe *probe)
 {
 	return false;
 }
 
-static void stap_fentry_arm(void (*refused)(struct stap_probe *probe))
+static bool stap_fentries_arm(struct stap_fentries *group, void (*refused)(struct stap_probe *probe))
 {
+	return false;
 }
 
-static void stap_fentry_disarm(void)
+static void stap_fentries_disarm(struct stap_fentries *group)
 {
 }
 

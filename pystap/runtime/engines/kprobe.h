@@ -15,6 +15,7 @@
 enum stap_place {
 	STAP_PLACE_NAME,	/* the kernel looks the symbol up: slow before 6.2, exact for unique names */
 	STAP_PLACE_DISTANCE,	/* `place` bytes from sprint_symbol(), if the symbol is what lies there */
+	STAP_PLACE_MODULE,	/* `place` bytes into a section of the module, if the symbol is what lies there */
 	STAP_PLACE_ADDRESS,	/* `place` itself */
 };
 
@@ -41,9 +42,11 @@ struct stap_kprobe {
 	struct stap_probe *probe;
 	char *name;			/* "module:symbol" */
 	bool armed;
+	bool armed_by_group;
 };
 
 static struct stap_kprobe *stap_kprobes;
+static struct stap_fentries *stap_kprobe_groups;	/* of the kernel and of modules that are there */
 static DEFINE_MUTEX(stap_kprobe_mutex);
 
 /* What a return probe keeps between entry and return, when it keeps something. */
@@ -118,21 +121,29 @@ NOKPROBE_SYMBOL(stap_kretprobe_hit);
 
 /* --- where a site is ----------------------------------------------------------------------------------- */
 
-/* The address of a site's symbol, or 0 when the kernel has to look for it by name. */
-static unsigned long stap_kprobe_address(const struct stap_kprobe_site *site)
+/* Whether a symbol begins at an address: it does not in another kernel, or where a symbol has several names. */
+static bool stap_kprobe_is_at(const struct stap_kprobe_site *site, unsigned long address)
 {
+	size_t length = strlen(site->symbol);
 	char name[KSYM_SYMBOL_LEN];
-	unsigned long address;
+
+	sprint_symbol(name, address);
+	return !strncmp(name, site->symbol, length) && !strncmp(name + length, "+0x0/", 5) &&
+	       (!site->module || strstr(name + length, site->module));
+}
+
+/* The address of a site's symbol, or 0 when the kernel has to look for it by name. `base` is that of the section. */
+static unsigned long stap_kprobe_address(const struct stap_kprobe_site *site, unsigned long base)
+{
+	unsigned long address = 0;
 
 	if (site->kind == STAP_PLACE_ADDRESS)
 		return site->place;
-	if (site->kind != STAP_PLACE_DISTANCE)
-		return 0;
-	address = (unsigned long)sprint_symbol + site->place;
-	sprint_symbol(name, address);
-	if (strncmp(name, site->symbol, strlen(site->symbol)) || strncmp(name + strlen(site->symbol), "+0x0/", 5))
-		return 0;	/* another kernel, or another name of the same place */
-	return address;
+	if (site->kind == STAP_PLACE_DISTANCE)
+		address = (unsigned long)sprint_symbol + site->place;
+	if (site->kind == STAP_PLACE_MODULE && base)
+		address = base + site->place;
+	return address && stap_kprobe_is_at(site, address) ? address : 0;
 }
 
 static bool stap_module_loaded(const char *name)
@@ -155,11 +166,10 @@ static void stap_kprobe_refused(const struct stap_probe *probe, int error)
 			     probe->point, error);
 }
 
-static void stap_kprobe_prepare(struct stap_kprobe *k)
+static void stap_kprobe_prepare(struct stap_kprobe *k, unsigned long address)
 {
 	const struct stap_kprobe_site *site = k->site;
 	struct kprobe *kprobe = &k->kretprobe.kp;
-	unsigned long address = stap_kprobe_address(site);
 
 	memset(&k->kretprobe, 0, sizeof(k->kretprobe));
 	if (address)
@@ -180,20 +190,13 @@ static void stap_kprobe_prepare(struct stap_kprobe *k)
 	}
 }
 
-static int stap_kprobe_arm(struct stap_kprobe *k)
+static void stap_kprobe_arm(struct stap_kprobe *k, unsigned long address)
 {
 	int error;
 
-	stap_kprobe_prepare(k);
+	stap_kprobe_prepare(k, address);
 	error = k->site->is_return ? register_kretprobe(&k->kretprobe) : register_kprobe(&k->kretprobe.kp);
 	k->armed = !error;
-	return error;
-}
-
-static void stap_kprobe_arm_or_warn(struct stap_kprobe *k)
-{
-	int error = stap_kprobe_arm(k);
-
 	if (error)
 		stap_kprobe_refused(k->probe, error);
 }
@@ -205,20 +208,55 @@ static void stap_kprobe_instead(struct stap_probe *probe)
 
 	for (i = 0; i < stap_kprobe_count; i++)
 		if (stap_kprobes[i].probe == probe)
-			stap_kprobe_arm_or_warn(&stap_kprobes[i]);
+			stap_kprobe_arm(&stap_kprobes[i], 0);
 }
 
-static void stap_kprobe_arm_kernel(struct stap_kprobe *k)
+static bool stap_kprobe_is_in(const struct stap_kprobe *k, const char *module)
+{
+	return module ? k->site->module && !strcmp(k->site->module, module) : !k->site->module;
+}
+
+/* Arms one site; `base` is where the module's section lies, as far as is known. */
+static void stap_kprobe_arm_one(struct stap_kprobe *k, struct stap_fentries *group, unsigned long *base)
 {
 	const struct stap_kprobe_site *site = k->site;
-	unsigned long address;
+	unsigned long address = stap_kprobe_address(site, *base);
 
-	if (site->fentry && !site->is_return && !site->offset) {
-		address = stap_kprobe_address(site);
-		if (address && stap_fentry_add(address, site->probe, stap_kprobe_count))
-			return;
+	if (site->fentry && !site->is_return && !site->offset && address &&
+	    stap_fentries_add(group, address, site->probe)) {
+		k->armed_by_group = true;
+		return;
 	}
-	stap_kprobe_arm_or_warn(k);
+	stap_kprobe_arm(k, address);
+	if (k->armed && site->kind == STAP_PLACE_MODULE)
+		*base = (unsigned long)k->kretprobe.kp.addr - site->offset - site->place;
+}
+
+/* All sites of a module, or of the kernel (NULL). */
+static void stap_kprobe_arm_all_of(const char *module)
+{
+	unsigned int i, most = 0;
+	struct stap_fentries *group;
+	unsigned long base = 0;
+
+	for (i = 0; i < stap_kprobe_count; i++)
+		most += stap_kprobe_is_in(&stap_kprobes[i], module) && stap_kprobes[i].site->fentry;
+	group = most ? stap_fentries_new(module, most) : NULL;
+	for (i = 0; i < stap_kprobe_count; i++) {
+		struct stap_kprobe *k = &stap_kprobes[i];
+
+		if (stap_kprobe_is_in(k, module) && !k->armed && !k->armed_by_group)
+			stap_kprobe_arm_one(k, group, &base);
+		cond_resched();
+	}
+	if (!group)
+		return;
+	if (stap_fentries_arm(group, stap_kprobe_instead)) {
+		group->next = stap_kprobe_groups;
+		stap_kprobe_groups = group;
+	} else {
+		kvfree(group);
+	}
 }
 
 /* Missed hits of what is about to go. Return probes miss when more calls are under way than maxactive. */
@@ -262,28 +300,50 @@ static void stap_kprobe_disarm(const char *module, bool returns)
 	kfree(batch);
 }
 
+/* Of one module (or, NULL, all) the sites that fentry.h has armed. */
+static void stap_kprobe_disarm_groups(const char *module)
+{
+	struct stap_fentries **at = &stap_kprobe_groups;
+
+	while (*at) {
+		struct stap_fentries *group = *at;
+
+		if (module && (!group->module || strcmp(group->module, module))) {
+			at = &group->next;
+			continue;
+		}
+		*at = group->next;
+		stap_fentries_disarm(group);
+		kvfree(group);
+	}
+}
+
 static void stap_kprobe_disarm_module(const char *module)
 {
 	unsigned int i;
 
+	stap_kprobe_disarm_groups(module);
 	stap_kprobe_disarm(module, true);
 	stap_kprobe_disarm(module, false);
-	for (i = 0; i < stap_kprobe_count; i++)
-		if (!module || (stap_kprobes[i].site->module && !strcmp(stap_kprobes[i].site->module, module)))
-			stap_kprobe_count_missed(&stap_kprobes[i]);
+	for (i = 0; i < stap_kprobe_count; i++) {
+		if (module && !stap_kprobe_is_in(&stap_kprobes[i], module))
+			continue;
+		stap_kprobes[i].armed_by_group = false;
+		stap_kprobe_count_missed(&stap_kprobes[i]);
+	}
 }
 
 /* --- modules that come and go ---------------------------------------------------------------------------- */
 
-static void stap_kprobe_arm_module(const char *module)
+static void stap_kprobe_arm_coming(const char *module)
 {
 	unsigned int i;
 
 	for (i = 0; i < stap_kprobe_count; i++) {
-		struct stap_kprobe *k = &stap_kprobes[i];
-
-		if (k->site->module && !k->armed && !strcmp(k->site->module, module))
-			stap_kprobe_arm_or_warn(k);
+		if (stap_kprobe_is_in(&stap_kprobes[i], module)) {
+			stap_kprobe_arm_all_of(stap_kprobes[i].site->module);
+			return;
+		}
 	}
 }
 
@@ -293,7 +353,7 @@ static int stap_kprobe_module_event(struct notifier_block *self, unsigned long e
 
 	mutex_lock(&stap_kprobe_mutex);
 	if (event == MODULE_STATE_COMING)
-		stap_kprobe_arm_module(module->name);
+		stap_kprobe_arm_coming(module->name);
 	else if (event == MODULE_STATE_GOING)
 		stap_kprobe_disarm_module(module->name);
 	mutex_unlock(&stap_kprobe_mutex);
@@ -341,24 +401,18 @@ static int stap_kprobe_allocate(void)
 static void stap_kprobe_arm_all(void)
 {
 	const char *module = NULL;
-	bool loaded = false;
 	unsigned int i;
 
+	stap_kprobe_arm_all_of(NULL);
 	for (i = 0; i < stap_kprobe_count; i++) {
-		struct stap_kprobe *k = &stap_kprobes[i];
+		const char *next = stap_kprobes[i].site->module;
 
-		if (!k->site->module) {
-			stap_kprobe_arm_kernel(k);
-		} else {
-			if (!module || strcmp(module, k->site->module))
-				loaded = stap_module_loaded(k->site->module);
-			module = k->site->module;
-			if (loaded && !k->armed)
-				stap_kprobe_arm_or_warn(k);
-		}
-		cond_resched();
+		if (!next || (module && !strcmp(module, next)))
+			continue;
+		module = next;
+		if (stap_module_loaded(module))
+			stap_kprobe_arm_all_of(module);
 	}
-	stap_fentry_arm(stap_kprobe_instead);
 }
 
 static int stap_kprobe_start(void)
@@ -380,7 +434,6 @@ static int stap_kprobe_start(void)
 static void stap_kprobe_stop(void)
 {
 	unregister_module_notifier(&stap_kprobe_notifier);
-	stap_fentry_disarm();
 	stap_kprobe_disarm_module(NULL);
 	stap_kprobe_free();
 }
