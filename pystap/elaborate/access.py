@@ -47,6 +47,7 @@ class Access:
     home: str = "kernel"  # where @cast and @var look without a module argument
     is_return: bool = False
     texts: Mapping[str, str] = field(default_factory=dict)  # by name: "$name" for $$name
+    copy: Callable[[ast.Call, Access, Fold], ast.Call] | None = None  # of functions with $variables, for this site
     failures: dict[ast.Node, Unresolved] = field(default_factory=dict)
     outcomes: list[Hashable] = field(default_factory=list)  # what was decided, for sharing of equal bodies
     entry: list[ast.Expr] = field(default_factory=list)
@@ -79,6 +80,10 @@ class Access:
         value = int(not unresolved or autocast)
         self.outcomes.append(value)
         return ast.Number(value, span=node.span)
+
+    def called(self, node: ast.Call, fold: Fold) -> ast.Expr:
+        """The call itself, or one of this site's copy of a function with $variables."""
+        return node if self.copy is None else self.copy(node, self, fold)
 
     def assigned(self, node: Any, fold: Fold) -> Any:
         """An assignment to a target expression: allowed in guru mode, its value unchanged."""

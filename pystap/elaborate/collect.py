@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pystap.debuginfo.ctype import CType, Enum
@@ -16,6 +17,7 @@ from pystap.elaborate.access import Access
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
 from pystap.elaborate.fold import TARGETS, Folder
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Variable
+from pystap.elaborate.rebuild import with_fields
 from pystap.elaborate.symbols import Scan, parameters, shown_name, unshare
 from pystap.elaborate.tokens import nearest, token
 from pystap.options import Options
@@ -96,6 +98,9 @@ class Collector:
         self._parts: list[tuple[ast.Block, ...]] = []  # keeps the objects alive whose ids key _plans
         self._probes: list[ast.Probe] = []
         self._ids: set[str] = set()
+        self._contextual: set[tuple[str, int]] = set()  # functions whose $variables are those of the calling probe
+        self._copies: dict[Any, str] = {}
+        self._numbers = count()
 
     # --- the loop ------------------------------------------------------------------------------------
 
@@ -103,7 +108,9 @@ class Collector:
         """Everything that the user's files need."""
         for file in self.files:
             self._declare(file, user=True)
-        self._pending += [f for same in self._declared.values() for f in same]
+        declared = [f for same in self._declared.values() for f in same]
+        self._contextual = contextual(declared)
+        self._pending += [f for f in declared if _arity(f) not in self._contextual]
         at = 0
         while at < len(self._probes) or self._pending:
             while self._pending:
@@ -287,6 +294,8 @@ class Collector:
         resolved = derived.resolved
         scope = None if isinstance(resolved.scope, NoScope) else resolved.scope
         access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, dict(resolved.texts))
+        if self._contextual:
+            access.copy = self._copy
         folded = Folder(access)(plan.block)
         key = (resolved.is_return, *access.outcomes)
         body = plan.bodies.get(key)
@@ -301,10 +310,35 @@ class Collector:
         plan = self._plans.get(key)
         if plan is None:
             block = parts[0] if len(parts) == 1 else ast.Block(parts, span=parts[-1].span)
-            has_targets = not self._survey(block).isdisjoint(_TARGETS)
+            has_targets = not self._survey(block).isdisjoint(_TARGETS) or self._calls_contextual(block)
             plan = self._plans[key] = _Plan(block, has_targets)
             self._parts.append(parts)
         return plan
+
+    def _calls_contextual(self, block: ast.Node) -> bool:
+        return bool(self._contextual) and not self._contextual.isdisjoint(called(block))
+
+    def _copy(self, call: ast.Call, access: Access, fold: Any) -> ast.Call:
+        """The call of a function with $variables, as a call of a copy in which they are resolved at one site."""
+        key = call.name, len(call.arguments)
+        if key not in self._contextual:
+            return call
+        name = self._copies.get((key, id(access)))  # a recursive call
+        if name is None:
+            name = self._copies[key, id(access)] = f"__{call.name}_{next(self._numbers)}"
+            self._resolve_copy(key, name, access, fold)
+            del self._copies[key, id(access)]
+        return with_fields(call, {"name": name})
+
+    def _resolve_copy(self, key: tuple[str, int], name: str, access: Access, fold: Any) -> None:
+        entries = len(access.entry)
+        for function in self._declared[key[0]]:
+            if _arity(function) == key:
+                copy = with_fields(function, {"name": name, "body": fold(function.body)})
+                self._declared.setdefault(name, []).append(copy)
+        if len(access.entry) > entries:
+            text = f"function '{key[0]}' cannot use $variables of a .return probe: hand them over as arguments"
+            self.diagnostics.error(self._declared[name][0].span, "entry", text, token=f"identifier '{key[0]}'")
 
     def _survey(self, block: ast.Node) -> set[type]:
         """The kinds of nodes in a block, which become known to the later passes."""
@@ -335,6 +369,26 @@ class Collector:
             )
             token_text = f"identifier '{confusion.text.lstrip('&').partition('->')[0].partition('[')[0]}'"
             self.diagnostics.warn(confusion.span, "entry", text, token=token_text)
+
+
+def _arity(function: ast.Function) -> tuple[str, int]:
+    return function.name, len(function.parameters)
+
+
+def called(node: ast.Node) -> set[tuple[str, int]]:
+    """What a node calls, by name and arity."""
+    return {(n.name, len(n.arguments)) for n in walk(node) if isinstance(n, ast.Call)}
+
+
+def contextual(functions: list[ast.Function]) -> set[tuple[str, int]]:
+    """The functions that use $variables, or call one that does: they are resolved for each probe that calls them."""
+    found = {_arity(f) for f in functions if any(isinstance(n, ast.TargetVar) and n.base is None for n in walk(f))}
+    grown = bool(found)
+    while grown:
+        more = {_arity(f) for f in functions if not found.isdisjoint(called(f))} - found
+        found |= more
+        grown = bool(more)
+    return found
 
 
 def _providers() -> Iterable[Provider]:

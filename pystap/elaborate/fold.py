@@ -32,6 +32,11 @@ class Resolver(Protocol):
         ...
 
 
+    def called(self, node: ast.Call, fold: Callable[[Any], Any]) -> ast.Expr:
+        """A call, its arguments folded: of a function with $variables, of the site's own copy of it."""
+        ...
+
+
 TARGETS = (ast.TargetVar, ast.Cast, ast.AtVar, ast.AtEnum, ast.AtEnumName, ast.AtConst, ast.Entry)
 _WRITTEN = (ast.TargetVar, ast.AtVar)
 
@@ -52,6 +57,10 @@ class Folder:
 
     def defined(self, node: ast.Defined) -> Any:
         return node if self._resolver is None else self._resolver.defined(node, self)
+
+    def call(self, node: ast.Call) -> Any:
+        node = rebuild(node, self)
+        return node if self._resolver is None else self._resolver.called(node, self)
 
     def write(self, node: ast.Assign | ast.IncDec) -> Any:
         if self._resolver is not None and isinstance(node.target, _WRITTEN):
@@ -152,6 +161,7 @@ _METHODS: dict[type, Callable[[Folder, Any], Any]] = {
     ast.Assign: Folder.write,
     ast.IncDec: Folder.write,
     ast.Defined: Folder.defined,
+    ast.Call: Folder.call,
     **dict.fromkeys(TARGETS, Folder.target),
 }
 

@@ -206,3 +206,24 @@ def test_probewrite() -> None:
 
 def test_space_follows_the_scope() -> None:
     assert value("$file->f_flags") == Load(at(FILE, 32), 4, False, Space.KERNEL)
+
+
+def test_variables_in_functions_are_those_of_the_calling_probe() -> None:
+    script = (
+        'function n() { return @defined($len) ? $len : $count } function twice() { return n() * 2 }'
+        ' probe kernel.function("vfs_*") { println(twice()) }'
+    )
+    program = program_of(script)
+    assert all(len(same) == 1 for same in program.functions.values())
+    bodies = [f.body for same in program.functions.values() for f in same]
+    found = [a.value for b in bodies for a in find_all(b.block, ast.TargetAccess)]  # type: ignore[union-attr]
+    assert found == [Reg(1), Bits(Reg(4), 0, 32, False)]
+
+
+def test_variables_in_functions_that_nobody_calls_are_no_error() -> None:
+    program_of("function n() { return $nosuch } probe begin { exit() }")
+
+
+def test_variables_in_functions_where_the_probe_has_none() -> None:
+    found = outcome("function n() { return $x } probe begin { println(n()) }")
+    assert found.error_lines == ["unresolved target-symbol expression: identifier '$x' at 1:23"]
