@@ -139,7 +139,7 @@ def _embedded(unit: Unit, function: ir.Function) -> Writer:
     if function.result == "string":
         write("STAP_RETVALUE[0] = 0;")
     write("{")
-    write.raw(f"{line_directive(function.mark)}\n{function.code}\n{BACK_TO_C}")
+    write.raw(f"{line_directive(function.code_mark)}\n{function.code}\n{BACK_TO_C}")
     write("}")
     write("goto stap_out;")
     write.label("stap_out")

@@ -571,7 +571,8 @@ class Function:
     writes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()  # pure, stable, unprivileged, ...
     recursive: bool = False
-    mark: Mark = _mark()
+    mark: Mark = _mark()  # its name
+    code_mark: Mark = _mark()  # where its embedded C begins
 
 
 @node

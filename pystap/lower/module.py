@@ -144,7 +144,8 @@ class ModuleLowering:
         if isinstance(function.body, ast.EmbeddedExpr):
             return ir.Function(
                 function.id, function.name, parameters, result, code=function.body.code,
-                tags=tuple(sorted(function.tags)), reads=_named(function, "read"), writes=_named(function, "write"), mark=first_token(function.body.span),
+                tags=tuple(sorted(function.tags)), reads=_named(function, "read"), writes=_named(function, "write"),
+                mark=mark, code_mark=first_token(function.body.span),
             )  # fmt: skip
         body, longs, strings = self._function_body(function, function.body)
         return ir.Function(
