@@ -85,6 +85,10 @@ def probe(handler: str, entry: str = "NULL", saved: int = 0, point: str = "") ->
     return f'{{ .handler = {handler}, .entry = {entry}, .saved_size = {8 * saved}, .point = "{name}" }},'
 
 
+def probes(*handlers: str) -> str:
+    return "static struct stap_probe stap_probes[] = {" + "".join(map(probe, handlers)) + "};"
+
+
 def numbers(text: str) -> dict[str, int]:
     return {name: int(value) for name, value in re.findall(r"^(\S+) (-?\d+)$", text, re.MULTILINE)}
 
@@ -248,24 +252,35 @@ def module_file(guest: Guest, name: str) -> bytes:
 
 
 def test_modules_that_come_and_go(guest: Guest) -> None:
-    """A site in a module that is not there waits for it, leaves with it, and comes again."""
-    code = REPORT + count(1) + count(2)
-    code += (
-        "static struct stap_probe stap_probes[] = {" + "".join(map(probe, ("report", "h1", "h2"))) + "};" + BEGIN_TABLE
-    )
-    rows = [
-        kprobe_row(1, "dummy_setup", module='"dummy"'),
-        kprobe_row(2, "dummy_setup", module='"dummy"', is_return="true"),
-    ]
+    """Sites in a module that is not there wait for it, leave with it, and come again."""
+    from pystap.debuginfo.elf import Elf
+    from pystap.debuginfo.symtab import SymbolTable, module_symbols
+
     guest.put("/tmp/dummy.ko", module_file(guest, "dummy"))
+    folder = guest.kernel.modules_dir
+    assert folder is not None
+    symbols = SymbolTable.of(module_symbols(Elf.open(next(folder.rglob("dummy.ko*")))))
+    setup, attach = symbols.lookup("dummy_setup"), symbols.lookup("dummy_dev_init")
+    assert setup is not None
+    assert attach is not None
+    code = REPORT + "".join(count(i) for i in (1, 2, 3, 4))
+    code += probes("report", "h1", "h2", "h3", "h4") + BEGIN_TABLE
+    rows = [
+        kprobe_row(1, "dummy_setup", module='"dummy"', kind="STAP_PLACE_NAME"),
+        kprobe_row(2, "dummy_setup", module='"dummy"', kind="STAP_PLACE_NAME", is_return="true"),
+        kprobe_row(3, "dummy_setup", module='"dummy"', kind="STAP_PLACE_MODULE", place=setup.address, fentry="true"),
+        kprobe_row(
+            4, "dummy_dev_init", module='"dummy"', kind="STAP_PLACE_MODULE", place=attach.address, fentry="true"
+        ),
+    ]
     command = "insmod /tmp/dummy.ko; rmmod dummy; insmod /tmp/dummy.ko numdummies=2\n"
     out, err, status = run(guest, code + kprobe_table(rows), ("begin", "kprobe"), command)
-    assert numbers(out) == {"count1": 3, "count2": 3}, err
-    assert status == 0
-    out, err, status = run(
-        guest, code + kprobe_table(rows), ("begin", "kprobe"), "ip link add d7 type dummy; rmmod dummy"
-    )
-    assert numbers(out) == {"count1": 1, "count2": 1}, err
+    assert numbers(out) == {f"count{i}": 3 for i in (1, 2, 3, 4)}, err
+    assert (err, status) == ("", 0)
+    command = "ip link add d7 type dummy; rmmod dummy"
+    out, err, status = run(guest, code + kprobe_table(rows), ("begin", "kprobe"), command)
+    assert numbers(out) == {f"count{i}": 1 for i in (1, 2, 3, 4)}, err
+    assert (err, status) == ("", 0)
 
 
 def test_tracepoints(guest: Guest) -> None:

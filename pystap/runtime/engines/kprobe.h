@@ -132,18 +132,38 @@ static bool stap_kprobe_is_at(const struct stap_kprobe_site *site, unsigned long
 	       (!site->module || strstr(name + length, site->module));
 }
 
-/* The address of a site's symbol, or 0 when the kernel has to look for it by name. `base` is that of the section. */
-static unsigned long stap_kprobe_address(const struct stap_kprobe_site *site, unsigned long base)
-{
-	unsigned long address = 0;
+/* Where sections of a module lie, as far as sites that the kernel looked up have shown. */
+struct stap_kprobe_bases {
+	unsigned long at[4];
+	unsigned int count;
+};
 
-	if (site->kind == STAP_PLACE_ADDRESS)
+static unsigned long stap_kprobe_in_module(const struct stap_kprobe_site *site, const struct stap_kprobe_bases *bases)
+{
+	unsigned int i;
+
+	for (i = 0; i < bases->count; i++)
+		if (stap_kprobe_is_at(site, bases->at[i] + site->place))
+			return bases->at[i] + site->place;
+	return 0;
+}
+
+/* The address of a site's symbol, or 0 when the kernel has to look for it by name. */
+static unsigned long stap_kprobe_address(const struct stap_kprobe_site *site, const struct stap_kprobe_bases *bases)
+{
+	unsigned long address;
+
+	switch (site->kind) {
+	case STAP_PLACE_ADDRESS:
 		return site->place;
-	if (site->kind == STAP_PLACE_DISTANCE)
+	case STAP_PLACE_DISTANCE:
 		address = (unsigned long)sprint_symbol + site->place;
-	if (site->kind == STAP_PLACE_MODULE && base)
-		address = base + site->place;
-	return address && stap_kprobe_is_at(site, address) ? address : 0;
+		return stap_kprobe_is_at(site, address) ? address : 0;
+	case STAP_PLACE_MODULE:
+		return stap_kprobe_in_module(site, bases);
+	default:
+		return 0;
+	}
 }
 
 static bool stap_module_loaded(const char *name)
@@ -216,11 +236,10 @@ static bool stap_kprobe_is_in(const struct stap_kprobe *k, const char *module)
 	return module ? k->site->module && !strcmp(k->site->module, module) : !k->site->module;
 }
 
-/* Arms one site; `base` is where the module's section lies, as far as is known. */
-static void stap_kprobe_arm_one(struct stap_kprobe *k, struct stap_fentries *group, unsigned long *base)
+static void stap_kprobe_arm_one(struct stap_kprobe *k, struct stap_fentries *group, struct stap_kprobe_bases *bases)
 {
 	const struct stap_kprobe_site *site = k->site;
-	unsigned long address = stap_kprobe_address(site, *base);
+	unsigned long address = stap_kprobe_address(site, bases);
 
 	if (site->fentry && !site->is_return && !site->offset && address &&
 	    stap_fentries_add(group, address, site->probe)) {
@@ -228,8 +247,8 @@ static void stap_kprobe_arm_one(struct stap_kprobe *k, struct stap_fentries *gro
 		return;
 	}
 	stap_kprobe_arm(k, address);
-	if (k->armed && site->kind == STAP_PLACE_MODULE)
-		*base = (unsigned long)k->kretprobe.kp.addr - site->offset - site->place;
+	if (k->armed && !address && site->kind == STAP_PLACE_MODULE && bases->count < ARRAY_SIZE(bases->at))
+		bases->at[bases->count++] = (unsigned long)k->kretprobe.kp.addr - site->offset - site->place;
 }
 
 /* All sites of a module, or of the kernel (NULL). */
@@ -237,7 +256,7 @@ static void stap_kprobe_arm_all_of(const char *module)
 {
 	unsigned int i, most = 0;
 	struct stap_fentries *group;
-	unsigned long base = 0;
+	struct stap_kprobe_bases bases = {};
 
 	for (i = 0; i < stap_kprobe_count; i++)
 		most += stap_kprobe_is_in(&stap_kprobes[i], module) && stap_kprobes[i].site->fentry;
@@ -246,7 +265,7 @@ static void stap_kprobe_arm_all_of(const char *module)
 		struct stap_kprobe *k = &stap_kprobes[i];
 
 		if (stap_kprobe_is_in(k, module) && !k->armed && !k->armed_by_group)
-			stap_kprobe_arm_one(k, group, &base);
+			stap_kprobe_arm_one(k, group, &bases);
 		cond_resched();
 	}
 	if (!group)
