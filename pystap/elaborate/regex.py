@@ -305,5 +305,4 @@ def compile_pattern(pattern: str, groups: bool = False) -> Automaton:
 
 def _encoded(pattern: str) -> bytes:
     """The bytes that a script's text stands for, up to its NUL."""
-    data = b"".join(bytes((ord(c),)) if ord(c) < 256 else c.encode() for c in pattern)
-    return data.split(b"\0", 1)[0]
+    return pattern.encode("utf-8", "surrogateescape").split(b"\0", 1)[0]

@@ -146,7 +146,15 @@ class _Parser:
             case "*" | "+" | "?":
                 raise PatternError(f"nothing to repeat before '{character}'", start)
             case _:
-                return Set(frozenset((ord(character),)))
+                return self._literal(character)
+
+    def _literal(self, character: str) -> Node:
+        """One character: all bytes of its UTF-8 sequence, so that a repetition takes it whole."""
+        items: list[Node] = [Set(frozenset((ord(character),)))]
+        while character >= "\xc2" and "\x80" <= self._here() <= "\xbf":
+            items.append(Set(frozenset((ord(self._here()),))))
+            self.at += 1
+        return items[0] if len(items) == 1 else Sequence(tuple(items))
 
     def _escape(self, start: int) -> int:
         character = self._here()

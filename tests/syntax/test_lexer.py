@@ -39,7 +39,7 @@ def test_sigils() -> None:
         (r"\101\x41\0", "AA\0"),
         (r"\1014", "A4"),
         (r"\q\ ", "q "),
-        (r"\777", "\xff"),
+        (r"\777", "\udcff"),
     ],
 )
 def test_escapes(written: str, meant: str) -> None:
