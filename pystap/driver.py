@@ -191,7 +191,7 @@ class _Session:
 
         color = use_color(self.options)
         for diagnostic in self.diagnostics.items[self._shown :]:
-            print(render(diagnostic, color), file=sys.stderr)
+            print(render(diagnostic, color), end="", file=sys.stderr)
         self._shown = len(self.diagnostics.items)
         errors = sum(1 for d in self.diagnostics.items if d.severity.value == "parse error")
         if number == 1 and errors:
@@ -202,7 +202,7 @@ class _Session:
 
         print("# parse tree dump")
         for file in files:
-            print(unparse_file(file))
+            print(f"# file {file.source.name}\n{unparse_file(file)}", end="")
 
     # --- results that are kept
 
@@ -219,7 +219,7 @@ class _Session:
         if not module.exists():
             return None
         if entry["messages"] and not options.suppress_warnings:
-            print(entry["messages"], file=sys.stderr)
+            print(entry["messages"], end="", file=sys.stderr)
         for number in (3, 4):
             if options.verbose[number - 1]:
                 print(f"Pass {number}: using cached {module}", file=sys.stderr)
@@ -230,7 +230,7 @@ class _Session:
             return
         from pystap.diagnostics import render
 
-        messages = "\n".join(render(d, False) for d in self.diagnostics.items)
+        messages = "".join(render(d, False) for d in self.diagnostics.items)
         folder = paths.cache("scripts", key[:2])
         fresh = folder / f"{key}.{os.getpid()}"
         fresh.write_text(json.dumps({"module": str(module), "messages": messages}))
