@@ -84,7 +84,7 @@ class _Work:
 
     def write_flags(self) -> None:
         """Decides @probewrite, which needs to have seen all probes."""
-        if ast.ProbeWrite not in self.collected.kinds:
+        if ast.ProbeWrite not in self.collected.seen.kinds:
             return
         from pystap.elaborate.fold import Folder
         from pystap.elaborate.rebuild import rebuild
@@ -100,7 +100,7 @@ class _Work:
 
     def autocast(self) -> None:
         """Resolves `->` on script values."""
-        if self.collected.autocast:
+        if self.collected.seen.autocast:
             from pystap.elaborate.autocast import Autocast
 
             casts = Autocast(self.collected.globals, self.functions, self.collected.failures, self.options)
@@ -135,7 +135,7 @@ class _Work:
         """Reports what is not allowed."""
         from pystap.elaborate.check import Checker
 
-        kinds = self.collected.kinds
+        kinds = self.collected.seen.kinds
         checker = Checker(self.functions, self.collected.failures, self.options, self.diagnostics, kinds)
         for body in (*self.bodies, *_function_bodies(self.functions)):
             checker.body(body)
@@ -174,7 +174,7 @@ class _Work:
         )
 
     def _regexes(self) -> dict[str, Any]:
-        if ast.Match not in self.collected.kinds:
+        if ast.Match not in self.collected.seen.kinds:
             return {}
         patterns: dict[str, ast.Match] = {}
         for block in (*self.blocks, *(b.block for b in _function_bodies(self.functions))):

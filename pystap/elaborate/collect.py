@@ -7,30 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pystap.debuginfo.ctype import CType, Enum
 from pystap.diagnostics import Diagnostic, Diagnostics, Severity, Unresolved
 from pystap.elaborate.access import Access
+from pystap.elaborate.bodies import Bodies, Seen, contextual, key_of
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
-from pystap.elaborate.fold import TARGETS, Folder
+from pystap.elaborate.fold import Folder
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Variable
-from pystap.elaborate.rebuild import with_fields
 from pystap.elaborate.symbols import Scan, parameters, shown_name, unshare
 from pystap.elaborate.tokens import nearest, token
 from pystap.options import Options
-from pystap.providers.base import NoScope, Provider
+from pystap.providers.base import Provider
 from pystap.source import Span
 from pystap.syntax import ast
-from pystap.syntax.walk import walk
 
 if TYPE_CHECKING:
     from pystap.library import Library
     from pystap.target import Target
 
-_TARGETS = frozenset((*TARGETS, ast.Defined))
 _TAG = re.compile(r"/\*\s*([a-z][a-z:_\-\w]*)\s*\*/")
 _TAGS = {
     "pure", "stable", "unprivileged", "myproc-unprivileged", "guru", "string", "bpf", "unmangled", "unmodified-fnargs",
@@ -46,8 +43,7 @@ class Collected:
     globals: dict[str, GlobalVariable] = field(default_factory=dict)
     embedded: list[ast.EmbeddedCode] = field(default_factory=list)
     failures: dict[ast.Node, Unresolved] = field(default_factory=dict)
-    kinds: set[type] = field(default_factory=set)  # of all nodes seen: passes for rare ones are skipped by it
-    autocast: bool = False  # `->` or `[ ]` stands on a script value somewhere
+    seen: Seen = field(default_factory=Seen)
 
 
 class _Families(AliasSource):
@@ -64,15 +60,6 @@ class _Families(AliasSource):
             for item in self._collector.library_file(path).items:
                 if isinstance(item, ast.Alias) and any(n.components[0].name == family for n in item.names):
                     yield item
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What is known of a sequence of blocks before any site is looked at."""
-
-    block: ast.Block
-    has_targets: bool
-    bodies: dict[Any, Body] = field(default_factory=dict)
 
 
 class Collector:
@@ -94,13 +81,9 @@ class Collector:
         self._pulled: set[Any] = set()
         self._pending: list[ast.Function] = []
         self._reached: set[ast.Function] = set()
-        self._plans: dict[tuple[int, ...], _Plan] = {}
-        self._parts: list[tuple[ast.Block, ...]] = []  # keeps the objects alive whose ids key _plans
+        self._bodies = Bodies(self, self.result.seen, target, options, diagnostics)
         self._probes: list[ast.Probe] = []
         self._ids: set[str] = set()
-        self._contextual: set[tuple[str, int]] = set()  # functions whose $variables are those of the calling probe
-        self._copies: dict[Any, str] = {}
-        self._numbers = count()
 
     # --- the loop ------------------------------------------------------------------------------------
 
@@ -109,8 +92,8 @@ class Collector:
         for file in self.files:
             self._declare(file, user=True)
         declared = [f for same in self._declared.values() for f in same]
-        self._contextual = contextual(declared)
-        self._pending += [f for f in declared if _arity(f) not in self._contextual]
+        found = self._bodies.contextual = contextual(declared)
+        self._pending += [f for f in declared if key_of(f) not in found]
         at = 0
         while at < len(self._probes) or self._pending:
             while self._pending:
@@ -230,10 +213,10 @@ class Collector:
         )  # fmt: skip
 
     def _function_body(self, block: ast.Block, variables: dict[str, Variable], user: bool) -> Body:
-        self._survey(block)
+        self._bodies.survey(block)
         access = Access(None, self.target, self.options)
         folded = Folder(access)(block)
-        self._noted(access)
+        self.noted(access)
         scan = Scan(self, self.diagnostics, dict(variables), user, assigned=set(variables))
         scan.body(folded)
         scan.warn_unassigned()
@@ -251,7 +234,12 @@ class Collector:
         for overloads in self.result.functions.values():
             overloads.sort(key=_priority)
 
-    def _noted(self, access: Access) -> None:
+    def declared(self, name: str) -> list[ast.Function]:
+        """The functions of a name that are known so far."""
+        return self._declared.setdefault(name, [])
+
+    def noted(self, access: Access) -> None:
+        """Takes over what a site's resolver found out."""
         self.result.failures.update(access.failures)
         for name, enum in access.enum_names.items():
             if name not in self._declared:
@@ -272,7 +260,7 @@ class Collector:
         condition = derived.condition
         if condition is not None:
             condition = self._condition(condition)
-        body, written = self._body(derived), str(derived.written)
+        body, written = self._bodies.at(derived), str(derived.written)
         return Probe(resolved.site, body, resolved.point, written, probe.span, condition, derived.chain)
 
     def _condition(self, condition: ast.Expr) -> ast.Expr:
@@ -283,112 +271,6 @@ class Collector:
             text = f"unresolved global {name} in a probe point's condition"
             self.diagnostics.error(scan.locals[name].span, "condition", text, token=f"identifier '{name}'")
         return folded
-
-    def _body(self, derived: Derived) -> Body:
-        plan = self._plan(derived.parts)
-        if not plan.has_targets:
-            body = plan.bodies.get(None)
-            if body is None:
-                body = plan.bodies[None] = self._scanned(Folder(None)(plan.block), ())
-            return body
-        resolved = derived.resolved
-        scope = None if isinstance(resolved.scope, NoScope) else resolved.scope
-        access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, dict(resolved.texts))
-        if self._contextual:
-            access.copy = self._copy
-        folded = Folder(access)(plan.block)
-        key = (resolved.is_return, *access.outcomes)
-        body = plan.bodies.get(key)
-        if body is None:
-            self._noted(access)
-            self._warn_confusions(access)
-            body = plan.bodies[key] = self._scanned(folded, tuple(access.entry))
-        return body
-
-    def _plan(self, parts: tuple[ast.Block, ...]) -> _Plan:
-        key = tuple(map(id, parts))
-        plan = self._plans.get(key)
-        if plan is None:
-            block = parts[0] if len(parts) == 1 else ast.Block(parts, span=parts[-1].span)
-            has_targets = not self._survey(block).isdisjoint(_TARGETS) or self._calls_contextual(block)
-            plan = self._plans[key] = _Plan(block, has_targets)
-            self._parts.append(parts)
-        return plan
-
-    def _calls_contextual(self, block: ast.Node) -> bool:
-        return bool(self._contextual) and not self._contextual.isdisjoint(called(block))
-
-    def _copy(self, call: ast.Call, access: Access, fold: Any) -> ast.Call:
-        """The call of a function with $variables, as a call of a copy in which they are resolved at one site."""
-        key = call.name, len(call.arguments)
-        if key not in self._contextual:
-            return call
-        name = self._copies.get((key, id(access)))  # a recursive call
-        if name is None:
-            name = self._copies[key, id(access)] = f"__{call.name}_{next(self._numbers)}"
-            self._resolve_copy(key, name, access, fold)
-            del self._copies[key, id(access)]
-        return with_fields(call, {"name": name})
-
-    def _resolve_copy(self, key: tuple[str, int], name: str, access: Access, fold: Any) -> None:
-        entries = len(access.entry)
-        for function in self._declared[key[0]]:
-            if _arity(function) == key:
-                copy = with_fields(function, {"name": name, "body": fold(function.body)})
-                self._declared.setdefault(name, []).append(copy)
-        if len(access.entry) > entries:
-            text = f"function '{key[0]}' cannot use $variables of a .return probe: hand them over as arguments"
-            self.diagnostics.error(self._declared[name][0].span, "entry", text, token=f"identifier '{key[0]}'")
-
-    def _survey(self, block: ast.Node) -> set[type]:
-        """The kinds of nodes in a block, which become known to the later passes."""
-        kinds = set()
-        for node in walk(block):
-            kinds.add(type(node))
-            if isinstance(node, ast.TargetVar) and isinstance(node.base, ast.Node):
-                self.result.autocast |= not isinstance(node.base, (ast.Cast, ast.AtVar))
-        self.result.kinds |= kinds
-        return kinds
-
-    def _scanned(self, block: ast.Block, entry: tuple[ast.Expr, ...]) -> Body:
-        scan = Scan(self, self.diagnostics, {})
-        scan.body(block)
-        scan.warn_unassigned()
-        at_entry = Scan(self, self.diagnostics, {})
-        for value in entry:
-            at_entry.body(value)
-        return Body(block, scan.locals, entry, at_entry.locals)
-
-    def _warn_confusions(self, access: Access) -> None:
-        for confusion in access.confusions:
-            if not confusion.span.file.is_user:
-                continue
-            text = (
-                f"confusing usage, value is captured as @entry({confusion.text}) in .return probe"
-                " [man stapprobes] RETURN PROBES"
-            )
-            token_text = f"identifier '{confusion.text.lstrip('&').partition('->')[0].partition('[')[0]}'"
-            self.diagnostics.warn(confusion.span, "entry", text, token=token_text)
-
-
-def _arity(function: ast.Function) -> tuple[str, int]:
-    return function.name, len(function.parameters)
-
-
-def called(node: ast.Node) -> set[tuple[str, int]]:
-    """What a node calls, by name and arity."""
-    return {(n.name, len(n.arguments)) for n in walk(node) if isinstance(n, ast.Call)}
-
-
-def contextual(functions: list[ast.Function]) -> set[tuple[str, int]]:
-    """The functions that use $variables, or call one that does: they are resolved for each probe that calls them."""
-    found = {_arity(f) for f in functions if any(isinstance(n, ast.TargetVar) and n.base is None for n in walk(f))}
-    grown = bool(found)
-    while grown:
-        more = {_arity(f) for f in functions if not found.isdisjoint(called(f))} - found
-        found |= more
-        grown = bool(more)
-    return found
 
 
 def _providers() -> Iterable[Provider]:
@@ -438,8 +320,3 @@ def error_of(failure: Unresolved, node: ast.Node, text: str) -> Diagnostic:
     span: Span = failure.span or node.span
     hints = (failure.hint,) if failure.hint else ()
     return Diagnostic(Severity.SEMANTIC, "unresolved-target", failure.reason, span, text, hints)
-
-
-def with_body(probe: Probe, body: Body) -> Probe:
-    """The probe with another body."""
-    return probe if body is probe.body else replace(probe, body=body)
