@@ -19,6 +19,12 @@ CALM = ALONE | {"timer"}  # engines rare enough to sum up what is kept per CPU
 _PRAGMA = re.compile(r"/\*\s*pragma:(read|write):(\w+)\s*\*/")
 
 
+@dataclass(frozen=True, slots=True)
+class _Statistics:
+    all: frozenset[str]
+    wrapping: frozenset[str]  # a sample may throw an element out
+
+
 @dataclass(slots=True)
 class Uses:
     """How some code uses globals."""
@@ -63,7 +69,10 @@ class _Usage:
     def __init__(self, module: ir.Module) -> None:
         self.module = module
         graph = CallGraph(module)
-        statistics = {g.name for g in module.globals if _is_statistic(g)}
+        statistics = _Statistics(
+            frozenset(g.name for g in module.globals if _is_statistic(g)),
+            frozenset(g.name for g in module.globals if _is_statistic(g) and isinstance(g, ir.Map) and g.wrap),
+        )
         own = {f.id: _function_uses(f, statistics) for f in module.functions}
         self.handlers = [_with_calls(h, own, graph, statistics) for h in module.handlers]
         self.engines: dict[int, set[str]] = {}
@@ -107,7 +116,7 @@ def _is_statistic(variable: ir.Global) -> bool:
     return isinstance(variable, ir.Stat) or (isinstance(variable, ir.Map) and variable.value == "stats")
 
 
-def _with_calls(handler: ir.Handler, own: dict[str, Uses], graph: CallGraph, statistics: set[str]) -> Uses:
+def _with_calls(handler: ir.Handler, own: dict[str, Uses], graph: CallGraph, statistics: _Statistics) -> Uses:
     uses = _block_uses(handler.body, statistics)
     calls = (i for op in all_ops(handler.body) if isinstance(op, ir.Call) for i in op.functions)
     for reached in graph.reached(calls):
@@ -115,7 +124,7 @@ def _with_calls(handler: ir.Handler, own: dict[str, Uses], graph: CallGraph, sta
     return uses
 
 
-def _function_uses(function: ir.Function, statistics: set[str]) -> Uses:
+def _function_uses(function: ir.Function, statistics: _Statistics) -> Uses:
     uses = _block_uses(function.body, statistics)
     _note_embedded(uses, function.reads, function.writes)
     return uses
@@ -127,20 +136,20 @@ def _note_embedded(uses: Uses, reads: Iterable[str], writes: Iterable[str]) -> N
     uses.assigned |= set(writes)
 
 
-def _block_uses(block: ir.Block, statistics: set[str]) -> Uses:
+def _block_uses(block: ir.Block, statistics: _Statistics) -> Uses:
     uses = Uses()
     for op in all_ops(block):
         _note(op, uses, statistics)
     return uses
 
 
-def _note(op: ir.Op, uses: Uses, statistics: set[str]) -> None:
+def _note(op: ir.Op, uses: Uses, statistics: _Statistics) -> None:
     for argument in arguments(op):
         if isinstance(argument, (ir.GlobalValue, ir.StrGlobal)):
             uses.read.add(argument.name)
     match op:
         case ir.StatAdd(stat=stat):
-            uses.read.add(stat.name)
+            (uses.written if stat.name in statistics.wrapping else uses.read).add(stat.name)
         case ir.AddGlobal(name=name):
             uses.added.add(name)
             uses.written.add(name)
@@ -149,9 +158,9 @@ def _note(op: ir.Op, uses: Uses, statistics: set[str]) -> None:
         case ir.PrintHist(stat=stat) | ir.SprintHist(stat=stat):
             uses.written.add(stat.name)
         case ir.MapGet(name=name) | ir.MapIn(name=name):
-            (uses.written if name in statistics else uses.read).add(name)
+            (uses.written if name in statistics.all else uses.read).add(name)
         case ir.MapForeach(name=name, sort=sort):
-            (uses.written if sort or name in statistics else uses.read).add(name)
+            (uses.written if sort or name in statistics.all else uses.read).add(name)
         case ir.Embedded(code=code):
             found = _PRAGMA.findall(code)
             _note_embedded(uses, (n for k, n in found if k == "read"), (n for k, n in found if k == "write"))
