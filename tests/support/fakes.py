@@ -21,6 +21,7 @@ from pystap.debuginfo.ctype import (
     Struct,
     Typedef,
 )
+from pystap.debuginfo.symtab import KernelSymbol, SymbolTable
 from pystap.diagnostics import Diagnostics, Unresolved
 from pystap.ir import nodes as ir
 from pystap.source import SourceFile
@@ -89,6 +90,7 @@ READ = FunctionType(
     ),
 )
 WRITE = FunctionType(Lazy.of(LONG), (("inode", Lazy.of(pointer(INODE))), ("len", Lazy.of(UINT))))
+FUNCTIONS = ("vfs_read", "vfs_write", "_printk")
 _REGISTERS = (5, 4, 1, 2, 8, 9)  # DWARF numbers of rdi rsi rdx rcx r8 r9
 
 
@@ -144,8 +146,9 @@ class FakeDebugInfo:
         return dict(COLOR.values).get(name)
 
     def scope(self, function: Function) -> Scope:
-        assert function.prototype is not None
-        return FakeScope(function.prototype)
+        known = function.prototype or next(f.prototype for f in self.functions(function.name))
+        assert known is not None
+        return FakeScope(known)
 
     def statements(self, where: str) -> Iterator[Address]:
         return iter(())
@@ -157,6 +160,19 @@ class FakeTarget:
 
     release: str = "6.1.0-fake"
     info: FakeDebugInfo = field(default_factory=FakeDebugInfo)
+
+    def symbols(self) -> SymbolTable:
+        return SymbolTable.of([KernelSymbol(n, 0x1000 * i, "T") for i, n in enumerate(FUNCTIONS, 1)])
+
+    def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
+        return self.info.tracepoints(pattern)
+
+    def modules(self, pattern: str) -> list[str]:
+        return []
+
+    module_names = modules
+    debuginfo_advice = "install the debug-info package"
+    exports: dict[str, str] = field(default_factory=dict)
 
     def kernel_info(self) -> FakeDebugInfo:
         return self.info
