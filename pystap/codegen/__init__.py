@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ModuleSource", "translate"]
 
-_OPTIONAL = ("pretty", "regex", "histogram", "symbols", "stack")  # runtime parts that only some scripts need, in this order
+_OPTIONAL = (
+    "pretty",
+    "regex",
+    "histogram",
+    "symbols",
+    "stack",
+)  # runtime parts that only some scripts need, in this order
 _STRING_LIMIT = 512  # MAXSTRINGLEN's default on 64-bit machines
 
 
@@ -69,7 +75,12 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     functions = Writer()
     for function in module.functions:
         functions.append(bodies.function(unit, function))
-    conditions = [line for i, p in enumerate(module.probes) if p.condition is not None for line in bodies.condition(unit, i, p.condition)]
+    conditions = [
+        line
+        for i, p in enumerate(module.probes)
+        if p.condition is not None
+        for line in bodies.condition(unit, i, p.condition)
+    ]
     if unit.tables.uses_symbols or "unwind" in unit.needs:
         unit.needs |= {"symbols"}
     if "unwind" in unit.needs:
@@ -170,7 +181,9 @@ def _probe_table(module: ir.Module) -> str:
         if probe.condition is not None:
             members.append(f".condition = stap_condition_{index}")
         lines.append(f"\t{{ {', '.join(members)} }},")
-    return "\n".join([*lines, "};", "static const unsigned int stap_probe_count __maybe_unused = ARRAY_SIZE(stap_probes);", ""])
+    return "\n".join(
+        [*lines, "};", "static const unsigned int stap_probe_count __maybe_unused = ARRAY_SIZE(stap_probes);", ""]
+    )
 
 
 def _engines(module: ir.Module) -> list[tuple[str, list[EngineSite]]]:
@@ -237,5 +250,3 @@ def _largest(sizes: list[str]) -> str:
     for size in sizes:
         spelt = f"STAP_MAX({size}, {spelt})"
     return spelt
-
-

@@ -42,7 +42,7 @@ class Arrays:
             e.write(f"const {self.node(op.name)} *found = {self.find(op.name, keys)};")
             e.write("")
             if self._shape(op.name).value == "string":
-                e.assign(op.place, f'found ? found->value : {e.tables.literal("")}')
+                e.assign(op.place, f"found ? found->value : {e.tables.literal('')}")
             else:
                 e.assign(op.place, "found ? found->value : 0")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pystap.codegen import names
-from pystap.codegen.emit import END, Emitter, line_directive
+from pystap.codegen.embedded import write_embedded
+from pystap.codegen.emit import END, Emitter
 from pystap.codegen.frames import Storage, storage
 from pystap.codegen.values import Values
-from pystap.codegen.writer import BACK_TO_C, Writer
+from pystap.codegen.writer import Writer
 from pystap.ir import nodes as ir
 
 if TYPE_CHECKING:
@@ -53,7 +54,13 @@ def handler(unit: Unit, index: int, handler: ir.Handler, titles: list[str]) -> t
 
 def function(unit: Unit, function: ir.Function) -> Writer:
     """A script function, or an embedded one."""
-    return _embedded(unit, function) if function.code is not None else _scripted(unit, function)
+    if function.code is None:
+        return _scripted(unit, function)
+    write = Writer()
+    _comment(write, [f"function {function.name}, embedded C"], function.mark, quote=False)
+    _frame_struct(write, names.function(function.id), unit.storages[function.id])
+    write_embedded(write, unit, function, prototype(function))
+    return write
 
 
 def prototype(function: ir.Function) -> str:
@@ -108,61 +115,6 @@ def _scripted(unit: Unit, function: ir.Function) -> Writer:
     write("}")
     write("")
     return write
-
-
-def _embedded(unit: Unit, function: ir.Function) -> Writer:
-    assert function.code is not None
-    write = Writer()
-    held = unit.storages[function.id]
-    name = names.function(function.id)
-    kind = {"long": "LONG", "string": "STRING"}.get(function.result or "", "NOTHING")
-    _comment(write, [f"function {function.name}, embedded C"], function.mark, quote=False)
-    _frame_struct(write, name, held)
-    write.raw(f"#define STAP_RETURN STAP_RETURN_{kind}\n#define STAP_FUNCTION_MARK {unit.tables.mark(function.mark)}")
-    write(prototype(function))
-    write("{")
-    write.depth = 1
-    if function.result == "long":
-        write("s64 STAP_RETVALUE = 0;")
-    if held.slots:
-        write(f"struct {name}_strings *S = stap_push(CONTEXT, sizeof(*S));")
-    for parameter, type in function.parameters:
-        if type == "string":
-            copied = f"S->{names.local(parameter)}" if held.slots else names.argument(parameter)
-            const = "" if held.slots else "const "
-            write(f"{const}char *const STAP_ARG_{parameter} __maybe_unused = {copied};")
-    if "unmangled" in function.tags:
-        _this(write, function)
-    for parameter, type in function.parameters:
-        if type == "string" and held.slots:
-            write(f"stap_assign(S->{names.local(parameter)}, {names.argument(parameter)});")
-    if function.result == "string":
-        write("STAP_RETVALUE[0] = 0;")
-    write("{")
-    write.raw(f"{line_directive(function.code_mark)}\n{function.code}\n{BACK_TO_C}")
-    write("}")
-    write("goto stap_out;")
-    write.label("stap_out")
-    if "unmangled" in function.tags and function.result == "long":
-        write("STAP_RETVALUE = STAP_RETVALUE ? STAP_RETVALUE : this.__retvalue;")
-    if held.slots:
-        write("stap_pop(CONTEXT, S);")
-    write("return STAP_RETVALUE;" if function.result == "long" else ";")
-    write.depth = 0
-    write("}")
-    write.raw("#undef STAP_RETURN\n#undef STAP_FUNCTION_MARK" + ("\n#undef THIS" if "unmangled" in function.tags else ""))
-    write("")
-    return write
-
-
-def _this(write: Writer, function: ir.Function) -> None:
-    """Tag unmangled: parameters and result by their plain names, through THIS."""
-    members = [("char *" if kind == "string" else "s64 ") + names.identifier(name) for name, kind in function.parameters]
-    members += {"long": ["s64 __retvalue"], "string": ["char *__retvalue"]}.get(function.result or "", [])
-    values = [f".{name} = (void *)STAP_ARG_{name}" if k == "string" else f".{name} = STAP_ARG_{name}" for name, k in function.parameters]
-    values += [".__retvalue = STAP_RETVALUE"] if function.result else []
-    write(f"struct {{ {' '.join(m + ';' for m in members)} }} this __maybe_unused = {{ {', '.join(values)} }};")
-    write.raw("#define THIS (&this)")
 
 
 def _all_called(unit: Unit, held: Storage) -> set[str]:

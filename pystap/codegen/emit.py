@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from pystap.codegen import names
 from pystap.codegen.arrays import Arrays
+from pystap.codegen.embedded import line_directive
 from pystap.codegen.output import Output
 from pystap.codegen.statistics import Statistics
 from pystap.codegen.values import Values, may_fail
@@ -117,7 +118,7 @@ class Emitter:
             self.write.span = mark.span
         self._op(op)
 
-    def _op(self, op: ir.Op) -> None:  # noqa: C901, PLR0912, PLR0915
+    def _op(self, op: ir.Op) -> None:  # noqa: C901, PLR0915
         match op:
             case ir.Set():
                 self.assign(op.place, self.value(op.value))
@@ -275,7 +276,7 @@ class Emitter:
         if self.unit.can_next(op.functions[-1]):
             self.write("if (c->next) {")
             self.write("\tc->next = false;")
-            self.write(f"\tstap_fail(c, {mark}, \"all functions exhausted\");")
+            self.write(f'\tstap_fail(c, {mark}, "all functions exhausted");')
             self.write(f"\tgoto {self.on_error};")
             self.write("}")
 
@@ -361,14 +362,8 @@ class Emitter:
         self.check()
 
     def save(self, op: ir.SaveEntry) -> None:
-        """The entry side of a return probe. What failed is not saved, and the return's handler fails where it needs it."""
+        """The entry side of a return probe. What failed is not saved."""
         is_text = isinstance(op.value, ir.Literal | ir.StrLocal | ir.StrTemp | ir.StrGlobal | ir.SavedStr)
         with self.write.block(""):
             (value,) = self.ready([op.value])
             self.write(f"stap_save{'_string' if is_text else ''}(c, {op.number}, {value});")
-
-
-def line_directive(mark: ir.Mark) -> str:
-    """Makes gcc name the script for the lines that follow."""
-    file = names.c_string(mark.span.file.name)
-    return f"#line {mark.span.line} {file}"

@@ -12,9 +12,13 @@ from pystap.ir import nodes as ir
 from pystap.source import Span
 
 
-@cache
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
 def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.name != "mark")
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(f.name for f in fields(kind) if f.name != "mark")
+    return _FIELDS[kind]
 
 
 def nodes(tree: Any) -> Iterator[Any]:
@@ -100,7 +104,7 @@ def _note_targets(node: Any, found: Storage) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much room calls need: `strings` in frames of MAXSTRINGLEN, beside `per_nesting` for each level of recursion."""
+    """How much room calls need: `strings` of MAXSTRINGLEN, beside `per_nesting` for each level of recursion."""
 
     strings: int
     per_nesting: int

@@ -1,12 +1,12 @@
-"""Printing ops -> C: records of a format's number and its arguments, sprintf in place, pretty-printing, regular expressions."""
+"""Printing ops -> C: records of a format's number and its arguments, sprintf in place, pretty printing and regexes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pystap.codegen import names
-from pystap.ir import nodes as ir
 from pystap.elaborate.formats import Conversion, Piece, parse_format
+from pystap.ir import nodes as ir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,14 +133,18 @@ def _field(conversion: Conversion) -> str:
     flags = " | ".join(f"STAP_FIELD_{_FLAGS[f]}" for f in conversion.flags) or "0"
     width = conversion.width if isinstance(conversion.width, int) else "STAP_FIELD_NONE"
     precision = conversion.precision if isinstance(conversion.precision, int) else "STAP_FIELD_NONE"
-    return (
-        f"{{ .flags = {flags}, .conversion = '{conversion.letter}', .width = {width}, .precision = {precision} }}"
-    )
+    return f"{{ .flags = {flags}, .conversion = '{conversion.letter}', .width = {width}, .precision = {precision} }}"
+
+
+def _memory(conversion: Conversion) -> int:
+    return min(conversion.precision, 4096) if isinstance(conversion.precision, int) else 1024
 
 
 def _size(conversions: list[Conversion]) -> str:
     """The C size of the longest item that a format makes. %m and %M get what they ask for, within reason."""
     longs = sum(len(c.arguments) - (c.letter == "s") for c in conversions)
     strings = sum(c.letter == "s" for c in conversions)
-    memory = sum(min(c.precision, 4096) if isinstance(c.precision, int) else 1024 for c in conversions if c.letter in "mM")
+    memory = sum(
+        min(c.precision, 4096) if isinstance(c.precision, int) else 1024 for c in conversions if c.letter in "mM"
+    )
     return f"sizeof(struct stap_item) + {8 * longs} + {strings} * (STAP_STRING_BYTES + 16) + {memory + 16}"

@@ -84,7 +84,9 @@ class Statistics:
         """delete s"""
         e = self._e
         name = names.variable(op.name)
-        e.write(f"stap_collect_clear(offsetof(struct stap_context, globals.{name}), {e.variables.bucket_count(op.name)});")
+        e.write(
+            f"stap_collect_clear(offsetof(struct stap_context, globals.{name}), {e.variables.bucket_count(op.name)});"
+        )
 
     def bucket(self, op: ir.HistBucket) -> None:
         """@hist_log(s)[i]"""
@@ -122,7 +124,9 @@ class Statistics:
     def print(self, op: ir.PrintHist) -> None:
         """The runner lays it out."""
         e = self._e
-        e.unit.item_bytes(f"sizeof(struct stap_item) + sizeof(struct stap_histogram) + {buckets(op.hist)} * sizeof(s64)")
+        e.unit.item_bytes(
+            f"sizeof(struct stap_item) + sizeof(struct stap_histogram) + {buckets(op.hist)} * sizeof(s64)"
+        )
         with e.write.block(""):
             self.collect(op.stat, True)
             self._need_samples(op.mark)

@@ -67,5 +67,3 @@ class Tables:
     def uses_symbols(self) -> bool:
         """Whether any symbol is looked up."""
         return bool(self._symbols)
-
-

@@ -1,4 +1,4 @@
-"""What the bodies of one module share while they are written: tables, globals, functions, and what turned out to be needed."""
+"""What the bodies of one module share while they are written: tables, globals, functions, and what is needed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pystap.ir import nodes as ir
 
 # Ops that leave no error in the context by themselves, whatever their operands.
 _SAFE = (
-    ir.Set, ir.SetStr, ir.SetGlobal, ir.SetGlobalStr, ir.AddGlobal, ir.Concat, ir.Sprint, ir.Print, ir.If, ir.Loop, ir.Break,
-    ir.Continue, ir.Return, ir.Next, ir.Regex, ir.SaveEntry, ir.MapGet, ir.MapIn, ir.MapDelete, ir.StatClear,
+    ir.Set, ir.SetStr, ir.SetGlobal, ir.SetGlobalStr, ir.AddGlobal, ir.Concat, ir.Sprint, ir.Print, ir.If,
+    ir.Loop, ir.Break, ir.Continue, ir.Return, ir.Next, ir.Regex, ir.SaveEntry, ir.MapGet, ir.MapIn,
+    ir.MapDelete, ir.StatClear,
 )  # fmt: skip
 _HARMLESS = (
     ir.Const, ir.Local, ir.Temp, ir.GlobalValue, ir.Saved, ir.Bits, ir.Unary, ir.Compare, ir.StrCompare, ir.Select,

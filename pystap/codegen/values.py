@@ -1,4 +1,7 @@
-"""IR values and text -> C expressions. Every value is an s64 in parentheses; text is a pointer to a script string's storage."""
+"""IR values and text -> C expressions.
+
+Every value is an s64 in parentheses; text is a pointer to a script string's storage.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ class Values:
             case _:
                 assert_never(text)
 
-    def value(self, e: ir.Expr) -> str:
+    def value(self, e: ir.Expr) -> str:  # noqa: C901
         """An s64."""
         match e:
             case ir.Const():

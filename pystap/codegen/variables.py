@@ -68,7 +68,9 @@ class Shape:
     @property
     def name(self) -> str:
         """A C identifier part: ls_l is [long, string] -> long."""
-        return "".join("s" if k.is_text else "l" for k in self.keys) + "_" + {"stats": "x"}.get(self.value, self.value[0])
+        return (
+            "".join("s" if k.is_text else "l" for k in self.keys) + "_" + {"stats": "x"}.get(self.value, self.value[0])
+        )
 
     @property
     def parameters(self) -> str:
