@@ -106,6 +106,10 @@ class Elf:
         """Where a section's header stands in the file."""
         return int(self._shoff) + 64 * index
 
+    def section_info(self, index: int) -> int:
+        """A section's sh_info: for relocations, the section that they are for."""
+        return int(struct.unpack_from("<I", self.data, self.section_header(index) + 44)[0])
+
     def segments(self) -> list[Segment]:
         """The program headers."""
         found = []

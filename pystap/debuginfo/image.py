@@ -214,13 +214,8 @@ def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]
     entries = list(struct.iter_unpack("<IBBHQQ", module.bytes_of(table)))
     for section in module.sections:
         if section.kind == _SHT_RELA and section.name.startswith((".rela.data", ".rela.ref.data")):
-            (info,) = struct.unpack_from("<I", module.data, _info_at(module, section.index))
+            info = module.section_info(section.index)
             for offset, what, addend in struct.iter_unpack("<QQq", module.bytes_of(section)):
                 if what & 0xFFFFFFFF in (_R_X86_64_64, _R_AARCH64_ABS64):
                     symbol = entries[what >> 32]
                     yield info, offset, (symbol[3], symbol[4] + addend)
-
-
-def _info_at(module: Elf, index: int) -> int:
-    """Where a section header's sh_info stands."""
-    return module.section_header(index) + 44
