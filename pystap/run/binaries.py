@@ -58,7 +58,7 @@ def _compiled(name: str, sources: tuple[str, ...]) -> Path:
 
 def _digest(directory: Path) -> str:
     digest = hashlib.sha256()
-    headers = (paths.runtime() / "protocol.h", paths.runtime() / "format.h")
+    headers = (paths.runtime() / name for name in ("protocol.h", "format.h", "histogram.h"))
     for path in sorted([*directory.glob("*.[ch]"), *headers]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(" ".join(FLAGS).encode())

@@ -14,7 +14,7 @@ struct stap_chart {
 	const struct stap_histogram *histogram;	/* without its counts */
 	const s64 *counts;
 	u32 first, last;	/* buckets shown */
-	u32 label_width;
+	u32 label_width, count_width;
 	s64 per_mark;		/* how much one @ stands for */
 };
 
@@ -104,6 +104,7 @@ static void stap_chart_scale(struct stap_chart *chart)
 		if (chart->counts[i] > highest)
 			highest = chart->counts[i];
 	}
+	chart->count_width = stap_chart_number(chart, " ", highest, 0, false);
 	chart->per_mark = highest <= width ? 1 : (highest + width - 1) / width;
 }
 
@@ -115,7 +116,7 @@ static void stap_chart_line(struct stap_chart *chart, u32 bucket)
 	stap_chart_text(chart, " |");
 	stap_put_fill(chart->sink, '@', marks);
 	stap_put_fill(chart->sink, ' ', (s32)stap_chart_width(chart) - marks);
-	stap_chart_number(chart, " ", chart->counts[bucket], 0, true);
+	stap_chart_number(chart, " ", chart->counts[bucket], chart->count_width, true);
 	stap_chart_text(chart, "\n");
 }
 

@@ -134,6 +134,9 @@ static noinline __cold __printf(2, 3) void stap_report_session_error(struct stap
 	stap_message(c, STAP_ITEM_ERROR, c->error_text);
 }
 
+/* SystemTap cuts the whole line, `ERROR: ` and newline included, at 384 bytes. */
+#define STAP_ERROR_BYTES (384 - 7)
+
 /* TEXT near TOKEN at FILE:L:C (called from TOKEN at FILE:L:C)... in probe POINT, cut where a string is. */
 static void stap_error_message(const struct stap_context *c, char *to, size_t size)
 {
@@ -152,7 +155,7 @@ static void stap_error_message(const struct stap_context *c, char *to, size_t si
 static noinline __cold void stap_report_error(struct stap_context *c)
 {
 #ifndef STAP_SUPPRESS_HANDLER_ERRORS
-	stap_error_message(c, c->scratch, MAXSTRINGLEN);
+	stap_error_message(c, c->scratch, min_t(size_t, MAXSTRINGLEN, STAP_ERROR_BYTES));
 	stap_message(c, STAP_ITEM_ERROR, c->scratch);
 	if (atomic_inc_return(&stap_error_count) > MAXERRORS)
 		stap_request_abort();

@@ -11,20 +11,33 @@
 struct stap_begin_site {
 	struct stap_probe *probe;
 	enum stap_state when;	/* STARTING: begin; STOPPING: end; ERROR: error */
+	s64 priority;
 };
 
 /* The script's table, in order of priority, then of appearance. */
 static const struct stap_begin_site stap_begin_sites[];
 static const unsigned int stap_begin_count;
 
-/* A handler that leaves the state (exit(), an error) keeps the rest of its kind from running. */
+/*
+ * An error keeps the rest from running; exit() in a begin probe keeps those of
+ * later priorities from running: SystemTap runs one priority as one probe.
+ */
 static void stap_begin_run(enum stap_state when)
 {
-	unsigned int i;
+	const struct stap_begin_site *site = stap_begin_sites, *end = site + stap_begin_count;
+	s64 priority = 0;
+	bool any = false;
 
-	for (i = 0; i < stap_begin_count; i++)
-		if (stap_begin_sites[i].when == when && stap_state_now() == when)
-			stap_run_begin(stap_begin_sites[i].probe, when);
+	for (; site < end; site++) {
+		enum stap_state now = stap_state_now();
+		bool exiting = when == STAP_STATE_STARTING && now == STAP_STATE_STOPPING;
+
+		if (site->when != when || !(now == when || (exiting && any && site->priority == priority)))
+			continue;
+		any = true;
+		priority = site->priority;
+		stap_run_begin(site->probe, now);
+	}
 }
 
 static int stap_begin_start(void)
