@@ -18,6 +18,7 @@ from pystap.providers import ENGINES, PROVIDERS
 from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.begin import BeginSite
 from pystap.providers.kprobe import KprobeSite
+from pystap.providers.netfilter import NetfilterSite
 from pystap.providers.timer import TimerSite
 from pystap.providers.tracepoint import TracepointSite
 
@@ -56,6 +57,9 @@ class Info:
 class FakeTarget:
     exports: dict[str, str] = field(default_factory=lambda: {"vfs_read": "EXPORT_SYMBOL"})
     debuginfo_advice: str = "pystap-prep --debuginfo"
+
+    def has_config(self, name: str) -> bool:
+        return name == "NETFILTER"
 
     def symbols(self) -> SymbolTable:
         return SymbolTable.of(SYMBOLS)
@@ -199,3 +203,14 @@ def test_tracepoints() -> None:
     assert "larger than a register" in why('kernel.trace("wide")').reason
     assert sites('kernel.trace("*")') == [TracepointSite("sched_switch", 2)], "those by value are left out of globs"
     assert why('kernel.trace("nosuch")').reason == "no match"
+
+
+def test_netfilter_hooks() -> None:
+    assert sites('netfilter.hook("NF_INET_LOCAL_OUT").pf("NFPROTO_IPV4")') == [NetfilterSite(3, 2)]
+    assert sites('netfilter.pf("NFPROTO_ARP").hook("NF_ARP_OUT").priority("-7")') == [NetfilterSite(1, 3, -7)]
+    assert sites('netfilter.hook("2").pf("NFPROTO_IPV6").priority("NF_IP6_PRI_MANGLE")') == [NetfilterSite(2, 10, -150)]
+    assert "NF_ARP_IN" in why('netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_ARP")').reason
+    assert "NFPROTO_IPV4" in why('netfilter.hook("NF_INET_LOCAL_IN").pf("IPV4")').reason
+    (resolved,) = resolve('netfilter.hook("NF_INET_FORWARD").pf("NFPROTO_IPV4")')
+    assert resolved.scope.names("vars") == ("hooknum", "skb", "in", "out", "okfn")
+    assert resolved.scope.lookup("verdict").writable

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * netfilter.h: packets at the hooks of a protocol family, in every network
+ * namespace. Handlers run with preemption off in softirq or process context,
+ * and say by the context's verdict what becomes of the packet; a handler that
+ * was refused lets it pass. Arming sleeps.
+ */
+#ifndef STAP_ENGINE_NETFILTER_H
+#define STAP_ENGINE_NETFILTER_H
+
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <net/net_namespace.h>
+
+struct stap_netfilter_site {
+	struct stap_probe *probe;
+	unsigned int hook;
+	u8 family;
+	int priority;
+};
+
+static const struct stap_netfilter_site stap_netfilter_sites[];
+static const unsigned int stap_netfilter_count;
+
+static struct nf_hook_ops *stap_netfilter_ops;
+static bool *stap_netfilter_refused;	/* by the first namespace: the others are not asked */
+
+/* What stops a packet's way without losing track of it: anything else would leak it or never end. */
+static unsigned int stap_netfilter_verdict(s64 verdict)
+{
+	switch (verdict) {
+	case NF_DROP:
+	case NF_STOP:
+		return verdict;
+	default:
+		return NF_ACCEPT;
+	}
+}
+
+static unsigned int stap_netfilter_hit(void *data, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	const struct stap_netfilter_site *site = data;
+	struct stap_context *c = stap_enter(site->probe);
+	unsigned int verdict;
+
+	if (!c)
+		return NF_ACCEPT;
+	c->args[0] = state->hook;
+	c->args[1] = (s64)skb;
+	c->args[2] = (s64)state->in;
+	c->args[3] = (s64)state->out;
+	c->args[4] = (s64)state->okfn;
+	c->verdict = NF_ACCEPT;
+	site->probe->handler(c);
+	verdict = stap_netfilter_verdict(c->verdict);
+	stap_leave(c);
+	return verdict;
+}
+
+/* A namespace comes, or is there already. */
+static int stap_netfilter_enter_net(struct net *net)
+{
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < stap_netfilter_count; i++) {
+		if (stap_netfilter_refused[i])
+			continue;
+		error = nf_register_net_hook(net, &stap_netfilter_ops[i]);
+		if (!error)
+			continue;
+		stap_netfilter_refused[i] = true;
+		stap_session_message(STAP_ITEM_WARNING, "probe %s registration error [man warning::pass5] (rc %d)",
+				     stap_netfilter_sites[i].probe->point, error);
+	}
+	return 0;
+}
+
+static void stap_netfilter_leave_net(struct net *net)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_netfilter_count; i++)
+		if (!stap_netfilter_refused[i])
+			nf_unregister_net_hook(net, &stap_netfilter_ops[i]);
+}
+
+static struct pernet_operations stap_netfilter_nets = {
+	.init = stap_netfilter_enter_net,
+	.exit = stap_netfilter_leave_net,
+};
+
+static void stap_netfilter_free(void)
+{
+	kfree(stap_netfilter_ops);
+	kfree(stap_netfilter_refused);
+	stap_netfilter_ops = NULL;
+	stap_netfilter_refused = NULL;
+}
+
+static int stap_netfilter_start(void)
+{
+	unsigned int i;
+	int error = -ENOMEM;
+
+	stap_netfilter_ops = kcalloc(stap_netfilter_count, sizeof(*stap_netfilter_ops), GFP_KERNEL);
+	stap_netfilter_refused = kcalloc(stap_netfilter_count, sizeof(*stap_netfilter_refused), GFP_KERNEL);
+	for (i = 0; stap_netfilter_ops && i < stap_netfilter_count; i++) {
+		stap_netfilter_ops[i].hook = stap_netfilter_hit;
+		stap_netfilter_ops[i].priv = (void *)&stap_netfilter_sites[i];
+		stap_netfilter_ops[i].pf = stap_netfilter_sites[i].family;
+		stap_netfilter_ops[i].hooknum = stap_netfilter_sites[i].hook;
+		stap_netfilter_ops[i].priority = stap_netfilter_sites[i].priority;
+	}
+	if (stap_netfilter_ops && stap_netfilter_refused)
+		error = register_pernet_subsys(&stap_netfilter_nets);
+	if (error)
+		stap_netfilter_free();
+	return error;
+}
+
+static void stap_netfilter_stop(void)
+{
+	unregister_pernet_subsys(&stap_netfilter_nets);
+	synchronize_net();
+	stap_netfilter_free();
+}
+
+#endif
