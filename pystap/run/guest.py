@@ -50,6 +50,8 @@ def _refuse(options: RunOptions) -> None:
     """What cannot work in a guest."""
     if options.target_pid is not None:
         raise StapError("-x names a process of this machine, and with --vm the script runs in a guest; use -c there")
+    if options.flight_recorder:
+        raise StapError("-F leaves a module behind, and with --vm the kernel itself is thrown away at the end")
     if options.rotate is not None or (options.bulk and options.output):
         raise StapError("-S and -b with -o are not possible with --vm: the guest cannot write files here")
 

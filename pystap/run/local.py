@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from pystap import paths
+from pystap.diagnostics import StapError
 from pystap.run import binaries
 from pystap.run.options import RunOptions
 
@@ -23,6 +25,16 @@ def run(module: Path, options: RunOptions) -> int:
     with subprocess.Popen(command, preexec_fn=_end_with_parent) as process, _handing_on(process):
         status = process.wait()
     return status if status >= 0 else 128 - status
+
+
+def attach(name: str, output: str | None = None) -> int:
+    """-A: shows what a detached module recorded, goes on with it, and takes it off in the end."""
+    found = sorted(paths.cache().rglob(f"{name}.ko"))
+    if not found:
+        raise StapError(f"there is no module {name} among those that pystap built")
+    arguments = ["-o", output] if output else []
+    with subprocess.Popen([str(binaries.runner()), "-A", *arguments, str(found[0])]) as process, _handing_on(process):
+        return process.wait()
 
 
 def _end_with_parent() -> None:

@@ -19,6 +19,7 @@ class RunOptions:
     suppress_warnings: bool = False  # -w
     buffer_mb: int | None = None  # -s
     bulk: bool = False  # -b
+    flight_recorder: bool = False  # -F
     rotate: str | None = None  # -S SIZE[,COUNT]
     modules: tuple[str, ...] = ()  # --vm: kernel modules that must be loaded before
     files: tuple[str, ...] = ()  # --vm: files of this machine that the guest needs at their own paths
@@ -28,7 +29,7 @@ class RunOptions:
     def runner_arguments(self) -> list[str]:
         """pystap-run's options, without what differs between this machine and a guest: -o."""
         arguments: list[str] = ["-v"] * min(self.verbose, 1)
-        arguments += ["-w"] * self.suppress_warnings + ["-b"] * self.bulk
+        arguments += ["-w"] * self.suppress_warnings + ["-b"] * self.bulk + ["-F"] * self.flight_recorder
         valued = (
             ("-c", self.command),
             ("-x", self.target_pid),

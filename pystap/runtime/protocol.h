@@ -100,6 +100,11 @@ struct stap_histogram {
 enum stap_command_type {
 	STAP_COMMAND_START = 1,	/* arm everything, run begin probes; the write returns when that is done */
 	STAP_COMMAND_STOP = 2,	/* disarm everything, run end probes; the write returns when that is done */
+	STAP_COMMAND_DETACH = 3,	/* stay armed without a runner; whoever opens cmd next takes over */
+};
+
+enum stap_command_flags {
+	STAP_FLAG_RECORDER = 1,	/* DETACH: while nobody reads, the newest records replace the oldest */
 };
 
 struct stap_command {

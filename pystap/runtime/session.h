@@ -32,6 +32,8 @@ static DEFINE_MUTEX(stap_session_mutex);
 static unsigned int stap_engines_started;
 static unsigned int stap_parts_loaded;
 static atomic_t stap_cmd_opened = ATOMIC_INIT(0);
+static bool stap_detached;		/* armed without a runner; holds a reference of its own then */
+static bool stap_recorder;
 static int stap_start_error;
 static const char *stap_start_engine = "";
 
@@ -124,14 +126,35 @@ static int stap_cmd_open(struct inode *inode, struct file *file)
 		module_put(THIS_MODULE);
 		return -EBUSY;
 	}
+	stap_transport_keep();
 	return nonseekable_open(inode, file);
+}
+
+/* Before the file that the caller holds goes, so the module does not. */
+static void stap_session_detach(bool recorder)
+{
+	if (!stap_detached)
+		__module_get(THIS_MODULE);
+	stap_detached = true;
+	stap_recorder = recorder;
+}
+
+static void stap_session_end(void)
+{
+	stap_session_stop();
+	if (stap_detached)
+		module_put(THIS_MODULE);
+	stap_detached = false;
 }
 
 /* The runner is gone, whether it said STOP or was killed. */
 static int stap_cmd_release(struct inode *inode, struct file *file)
 {
 	mutex_lock(&stap_session_mutex);
-	stap_session_stop();
+	if (!stap_detached)
+		stap_session_stop();
+	else if (stap_recorder)
+		stap_transport_record();
 	mutex_unlock(&stap_session_mutex);
 	atomic_set(&stap_cmd_opened, 0);
 	module_put(THIS_MODULE);
@@ -153,7 +176,10 @@ static ssize_t stap_cmd_write(struct file *file, const char __user *from, size_t
 		error = stap_session_start(command.target);
 		break;
 	case STAP_COMMAND_STOP:
-		stap_session_stop();
+		stap_session_end();
+		break;
+	case STAP_COMMAND_DETACH:
+		stap_session_detach(command.flags & STAP_FLAG_RECORDER);
 		break;
 	default:
 		error = -EINVAL;

@@ -26,6 +26,7 @@ struct stap_transport_cpu {
 static DEFINE_PER_CPU(struct stap_transport_cpu, stap_transport_cpus);
 static atomic64_t stap_transport_sequence = ATOMIC64_INIT(0);
 static struct rchan *stap_transport_channel;
+static bool stap_transport_overwrite;	/* a flight recorder: nobody reads, and the newest is worth more than the oldest */
 
 static unsigned int stap_buffer_mb;
 module_param_named(_buffer_mb, stap_buffer_mb, uint, 0444);
@@ -45,6 +46,8 @@ static inline bool stap_transport_room(const struct rchan_buf *buf, size_t lengt
 		return true;
 	if (length > chan->subbuf_size)
 		return false;
+	if (unlikely(READ_ONCE(stap_transport_overwrite)))
+		return true;
 	pending = buf->subbufs_produced + 1 - READ_ONCE(buf->subbufs_consumed);
 	return pending + (urgent ? 1 : 2) <= chan->n_subbufs - 1;
 }
@@ -99,7 +102,13 @@ static int stap_relay_remove(struct dentry *dentry)
 	return 0;
 }
 
+static int stap_relay_subbuf_start(struct rchan_buf *buf, void *subbuf, void *previous, size_t padding)
+{
+	return READ_ONCE(stap_transport_overwrite) || !relay_buf_full(buf);
+}
+
 static const struct rchan_callbacks stap_relay_callbacks = {
+	.subbuf_start = stap_relay_subbuf_start,
 	.create_buf_file = stap_relay_create,
 	.remove_buf_file = stap_relay_remove,
 };
@@ -176,6 +185,36 @@ static void stap_transport_close(void)
 	if (stap_transport_channel)
 		relay_close(stap_transport_channel);
 	stap_transport_channel = NULL;
+}
+
+/* Nobody reads any more, until stap_transport_keep(). */
+static void stap_transport_record(void)
+{
+	WRITE_ONCE(stap_transport_overwrite, true);
+}
+
+/*
+ * A reader comes: from now on nothing is replaced any more. relay would count
+ * what was replaced as still to be read, and hand out the same sub-buffers
+ * again and again; so the reader's place is set to the oldest that is whole.
+ */
+static void stap_transport_keep(void)
+{
+	unsigned int cpu;
+
+	if (!stap_transport_overwrite)
+		return;
+	WRITE_ONCE(stap_transport_overwrite, false);
+	synchronize_rcu();	/* writers have interrupts off: those that saw it true are done */
+	for_each_possible_cpu(cpu) {
+		struct rchan_buf *buf = *per_cpu_ptr(stap_transport_channel->buf, cpu);
+		size_t whole = stap_transport_channel->n_subbufs - 2;
+
+		if (buf && buf->subbufs_produced - buf->subbufs_consumed > whole) {
+			buf->subbufs_consumed = buf->subbufs_produced - whole;
+			buf->bytes_consumed = 0;
+		}
+	}
 }
 
 static void stap_transport_report(struct stap_status *status)

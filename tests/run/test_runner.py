@@ -140,3 +140,62 @@ def test_output_file(guests: Guests, series: str, module: Path) -> None:
     done = guests.run(series, module, options=("-o", "/tmp/out"))
     assert done.stdout == b""
     assert guests.sh(series, "cat /tmp/out").stdout.decode() == HELLO + "0\nend\n"
+
+
+def test_flight_recorder_keeps_the_newest(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=order", "count=200000", options=("-F", "-s", "1"))
+    assert done.stderr.decode().splitlines()[-1] == 'To reconnect, type "pystap -A stap_fake"'
+    assert done.status == 0
+    inside = f"/tmp/{module.name}"
+    # A run of another module must not take it for an orphan.
+    waited = guests.sh(series, f"sleep 4; {GONE}; {RUNNER} -A {inside}")
+    lines = waited.stdout.decode().splitlines()
+    assert lines[:2] == ["1", "/proc/systemtap"]
+    numbers = [int(line) for line in lines[2:-1]]
+    assert lines[-1] == "end"
+    assert numbers[-1] == 199999
+    assert 10000 < len(numbers) < 100000
+    check_gone(guests, series)
+
+
+def test_quit_detaches_and_attach_goes_on(guests: Guests, series: str, module: Path) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    command = (
+        f"{RUNNER} /tmp/fake.ko mode=wait & sleep 0.5; kill -QUIT $!; wait $!; {GONE}; {RUNNER} -T 0.2 -A /tmp/fake.ko"
+    )
+    done = guests.sh(series, command)
+    assert done.stdout.decode() == HELLO + "0\n1\n/proc/systemtap\nend\n"
+    check_gone(guests, series)
+
+
+def test_recorder_with_a_file_goes_to_the_background(guests: Guests, series: str, module: Path) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    command = (
+        f"pid=$({RUNNER} -F -o /tmp/bg /tmp/fake.ko mode=wait); {GONE}; kill -INT $pid; "
+        "while [ -d /proc/systemtap ]; do sleep 0.1; done; cat /tmp/bg"
+    )
+    done = guests.sh(series, command)
+    assert done.stdout.decode() == "1\n/proc/systemtap\n" + HELLO + "0\nend\n"
+    check_gone(guests, series)
+
+
+def test_attach_to_nothing(guests: Guests, series: str, module: Path) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    done = guests.sh(series, f"{RUNNER} -A /tmp/fake.ko")
+    assert done.stderr.startswith(b"ERROR: Couldn't open control channel '/proc/systemtap/stap_fake/cmd': No such file")
+    assert done.status == 1
+
+
+def test_rotated_files(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=order", "count=900000", options=("-o", "/tmp/rot", "-S", "1,2"))
+    assert done.status == 0
+    sizes = guests.sh(series, "wc -c /tmp/rot.*; rm /tmp/rot.*").stdout.decode().split()
+    assert sizes[1::2] == ["/tmp/rot.4", "/tmp/rot.5", "total"]
+    assert int(sizes[0]) >= 1 << 20
+
+
+def test_bulk_writes_a_file_per_cpu(guests: Guests, series: str, module: Path) -> None:
+    done = guests.run(series, module, "mode=order", "count=50000", options=("-b", "-o", "/tmp/bulk"))
+    assert done.status == 0
+    files = guests.sh(series, "ls /tmp/bulk*; cat /tmp/bulk* | wc -l").stdout.decode().split()
+    assert files == ["/tmp/bulk_cpu0", "/tmp/bulk_cpu1", "50004"]

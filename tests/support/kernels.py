@@ -19,7 +19,7 @@ from pystap.run.vm import Finished, Guest, LostGuest
 
 SERIES = ("6.1", "6.12")
 RUNNER = "/usr/bin/pystap-run"
-SECONDS = 120.0
+SECONDS = 60.0
 
 
 def available(series: str) -> Kernel | None:

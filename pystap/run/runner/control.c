@@ -19,21 +19,31 @@ int control_open(const char *name)
 	return control;
 }
 
-static bool command(int control, enum stap_command_type type, pid_t target)
+static bool command(int control, enum stap_command_type type, pid_t target, u32 flags)
 {
-	struct stap_command message = { .version = STAP_PROTOCOL_VERSION, .type = type, .target = target };
+	struct stap_command message = {
+		.version = STAP_PROTOCOL_VERSION,
+		.type = type,
+		.target = target,
+		.flags = flags,
+	};
 
 	return write(control, &message, sizeof(message)) == sizeof(message);
 }
 
 bool control_start(int control, pid_t target)
 {
-	return command(control, STAP_COMMAND_START, target);
+	return command(control, STAP_COMMAND_START, target, 0);
 }
 
 void control_stop(int control)
 {
-	command(control, STAP_COMMAND_STOP, 0);
+	command(control, STAP_COMMAND_STOP, 0, 0);
+}
+
+bool control_detach(int control, bool recorder)
+{
+	return command(control, STAP_COMMAND_DETACH, 0, recorder ? STAP_FLAG_RECORDER : 0);
 }
 
 bool control_status(int control, struct stap_status *status)

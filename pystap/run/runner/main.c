@@ -34,7 +34,8 @@ bool errors_seen;
 static int control = -1, signals = -1, guardian_pipe = -1;
 static pid_t guardian;
 static struct module_file module;
-static bool forced;
+static bool forced, detached;
+static int started = -1;	/* -F -o: tells the process in the foreground that all is armed */
 
 void say(const char *format, ...)
 {
@@ -56,7 +57,7 @@ double now(void)
 
 static void usage(void)
 {
-	say("Usage: pystap-run [-v] [-w] [-b] [-c CMD] [-x PID] [-o FILE] [-S SIZE[,COUNT]] [-T SECONDS] [-s MB] "
+	say("Usage: pystap-run [-v] [-w] [-b] [-F] [-A] [-c CMD] [-x PID] [-o FILE] [-S SIZE[,COUNT]] [-T SECONDS] [-s MB] "
 	    "MODULE.ko [NAME=VALUE...]\n");
 	exit(2);
 }
@@ -90,11 +91,13 @@ static void read_options(int argc, char **argv)
 	int option;
 
 	options.parameters = calloc(1, PARAMETERS_SIZE);
-	while ((option = getopt(argc, argv, "+vwbc:x:o:S:T:s:")) >= 0) {
+	while ((option = getopt(argc, argv, "+vwbFAc:x:o:S:T:s:")) >= 0) {
 		switch (option) {
 		case 'v': options.verbose++; break;
 		case 'w': options.no_warnings = true; break;
 		case 'b': options.bulk = true; break;
+		case 'F': options.recorder = true; break;
+		case 'A': options.attach = true; break;
 		case 'c': options.command = optarg; break;
 		case 'x': options.target = atoi(optarg); break;
 		case 'o': options.output = optarg; break;
@@ -205,8 +208,10 @@ static bool signalled(void)
 	struct signalfd_siginfo information;
 	bool asked = false;
 
-	while (read(signals, &information, sizeof(information)) == sizeof(information))
+	while (read(signals, &information, sizeof(information)) == sizeof(information)) {
 		asked |= information.ssi_signo != SIGCHLD;
+		detached |= information.ssi_signo == SIGQUIT;
+	}
 	return asked;
 }
 
@@ -295,6 +300,53 @@ static void report(void)
 		    (unsigned int)(((u64)status.buffer_bytes * sysconf(_SC_NPROCESSORS_ONLN)) >> 20));
 }
 
+static int detach(void)
+{
+	relay_finish(false);
+	if (!control_detach(control, options.recorder)) {
+		say("ERROR: the module cannot be left alone: %s\n", strerror(errno));
+		return 1;
+	}
+	say("\nDisconnecting from systemtap module.\nTo reconnect, type \"pystap -A %s\"\n", module.name);
+	return 0;
+}
+
+/* What went wrong until here was said on the terminal; from here on it is left in peace. */
+static void tell_started(void)
+{
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (started < 0)
+		return;
+	for (int stream = 0; stream <= STDERR_FILENO; stream++)
+		dup2(nowhere, stream);
+	if (write(started, "s", 1) == 1)
+		close(started);
+	started = -1;
+}
+
+/* -F -o FILE: the run goes on in the background; this returns there, once it is armed only. */
+static void go_to_background(void)
+{
+	int ends[2];
+	char word = 0;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) || (pid = fork()) < 0) {
+		say("ERROR: cannot fork: %s\n", strerror(errno));
+		exit(1);
+	}
+	if (pid > 0) {
+		close(ends[1]);
+		if (read(ends[0], &word, 1) == 1)
+			printf("%d\n", pid);
+		exit(word == 's' ? 0 : 1);
+	}
+	close(ends[0]);
+	started = ends[1];
+	setsid();
+}
+
 /* With the module inserted and its control file held. */
 static int session(void)
 {
@@ -310,18 +362,26 @@ static int session(void)
 		say("ERROR: cannot start the command: %s\n", strerror(errno));
 		return 1;
 	}
-	error = request(STAP_COMMAND_START, options.command ? child_pid() : options.target, &asked);
-	relay_pass();
+	error = options.attach ? 0 : request(STAP_COMMAND_START, options.command ? child_pid() : options.target, &asked);
+	if (!options.attach)
+		relay_pass();
 	if (forced)
 		return 1;
 	if (error) {
 		start_failed(error);
 	} else if (!asked) {
 		child_release();
-		relay_until_end();
+		if (!options.recorder || options.output) {
+			tell_started();
+			relay_until_end();
+		} else {
+			detached = true;
+		}
 	}
+	if (detached && !error)
+		return detach();
 	request(STAP_COMMAND_STOP, 0, &asked);
-	relay_finish();
+	relay_finish(true);
 	if (!forced)
 		child_stop();
 	child_wait_systems(forced ? 0 : 60);
@@ -339,14 +399,17 @@ int main(int argc, char **argv)
 	if (!module_open(&module, options.module) || !output_open())
 		return 1;
 	format_load(module.formats, module.formats ? module.formats_size : 0);
+	if (options.recorder && options.output)
+		go_to_background();
 	catch_signals();
 	if (!start_guardian()) {
 		say("ERROR: cannot fork: %s\n", strerror(errno));
 		return 1;
 	}
 	lock = module_lock();
-	module_remove_orphans();
-	if (!module_insert(&module, options.parameters)) {
+	if (!options.attach)
+		module_remove_orphans();
+	if (!options.attach && !module_insert(&module, options.parameters)) {
 		module_unlock(lock);
 		dismiss_guardian();
 		return 1;
@@ -355,7 +418,13 @@ int main(int argc, char **argv)
 	module_unlock(lock);
 	if (control >= 0)
 		status = session();
+	else if (options.attach)
+		detached = true;	/* there is no such module, or another runner has it */
 	close(control);
+	if (detached) {
+		dismiss_guardian();
+		return status;
+	}
 	lock = module_lock();
 	if (!module_remove(module.name, forced ? 1 : 10)) {
 		say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));

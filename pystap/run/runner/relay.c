@@ -78,7 +78,7 @@ static bool trace_room(struct trace *trace)
 	return true;
 }
 
-static void trace_read(struct trace *trace)
+static size_t trace_read(struct trace *trace)
 {
 	size_t total = 0;
 
@@ -86,10 +86,11 @@ static void trace_read(struct trace *trace)
 		ssize_t got = read(trace->fd, trace->buffer + trace->used, READ_SIZE);
 
 		if (got <= 0)
-			return;
+			break;
 		trace->used += got;
 		total += got;
 	}
+	return total;
 }
 
 static struct stap_record *trace_head(struct trace *trace)
@@ -125,24 +126,19 @@ static struct trace *earliest(void)
 	return first;
 }
 
-static unsigned int pass_on(struct trace *trace, struct stap_record *record)
+static void pass_on(struct trace *trace, struct stap_record *record)
 {
-	unsigned int count = 0;
-
 	do {
 		expected = record->sequence + 1;
 		output_cpu(record->cpu);
 		format_record(record);
 		trace->at += sizeof(*record) + record->length;
-		count++;
 		record = trace_head(trace);
 	} while (record && record->sequence == expected);
-	return count;
 }
 
-static unsigned int merge(bool all)
+static void merge(bool all)
 {
-	unsigned int count = 0;
 	struct trace *trace;
 
 	while ((trace = earliest())) {
@@ -151,32 +147,32 @@ static unsigned int merge(bool all)
 		if (record->sequence != expected && !options.bulk) {
 			if (!all && ++gap_passes < GAP_PASSES)
 				break;
-			if (record->sequence > expected)
+			/* What a detached module dropped was nobody's loss. */
+			if (record->sequence > expected && !options.attach)
 				missing += record->sequence - expected;
 		}
 		gap_passes = 0;
-		count += pass_on(trace, record);
+		pass_on(trace, record);
 	}
-	return count;
 }
 
-unsigned int relay_pass(void)
+bool relay_pass(void)
 {
 	static unsigned int passes;
-	unsigned int count;
+	size_t total = 0;
 
 	if (++passes % 64 == 0)
 		open_missing();
 	for (unsigned int cpu = 0; cpu < trace_count; cpu++)
-		trace_read(&traces[cpu]);
-	count = merge(false);
+		total += trace_read(&traces[cpu]);
+	merge(false);
 	output_flush();
-	return count;
+	return total > 0;
 }
 
-void relay_finish(void)
+void relay_finish(bool drain)
 {
-	while (relay_pass() > 0)
+	while (relay_pass() && drain)
 		;
 	merge(true);
 	output_flush();

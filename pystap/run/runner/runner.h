@@ -27,6 +27,8 @@ struct options {
 	int verbose;
 	bool no_warnings;		/* -w */
 	bool bulk;			/* -b */
+	bool recorder;			/* -F: detach once the probes are armed */
+	bool attach;			/* -A: take over a detached module */
 	uint64_t rotate_bytes;		/* -S SIZE */
 	unsigned int rotate_files;	/* -S ,COUNT */
 };
@@ -57,12 +59,13 @@ void module_unlock(int lock);
 int control_open(const char *name);
 bool control_start(int control, pid_t target);
 void control_stop(int control);
+bool control_detach(int control, bool recorder);
 bool control_status(int control, struct stap_status *status);
 
 /* relay.c: the trace files, merged */
 bool relay_start(const char *name, unsigned int cpus);
-unsigned int relay_pass(void);		/* reads and passes on what is there; returns how many records */
-void relay_finish(void);		/* passes on the rest, gaps or not */
+bool relay_pass(void);			/* reads what is there and passes it on; says whether there was anything */
+void relay_finish(bool drain);		/* passes on the rest, gaps or not; drain: the module is stopped, so there is an end */
 uint64_t relay_missing(void);
 
 /* format.c: items -> text */
