@@ -44,7 +44,7 @@ class StapError(Exception):
     """Stops the pipeline; what went wrong stands in the diagnostics (or in the message, where there is no script)."""
 
 
-class Unresolved(Exception):
+class Unresolved(Exception):  # noqa: N818 - named for what it says
     """Something that a script names is not there: the one exception for lookups that may fail.
 
     Raised by debug-info, providers and the target-variable walker alike; caught where a probe point is derived

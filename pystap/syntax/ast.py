@@ -6,29 +6,21 @@ field; lines and columns are computed from it when needed. Names keep their sigi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, Union, dataclass_transform
+from dataclasses import field
+from typing import TYPE_CHECKING, Literal, Union
 
 from pystap.source import NOWHERE, SourceFile, Span
+from pystap.syntax.frozen import Frozen, node
 
 if TYPE_CHECKING:
     from pystap.debuginfo.ctype import CType
     from pystap.ir import nodes as ir
 
-T = TypeVar("T")
-
-
-@dataclass_transform(eq_default=False, frozen_default=True, field_specifiers=(field,))
-def node(kind: type[T]) -> type[T]:
-    """The decorator of every node: frozen (shared freely), slotted, compared by identity."""
-    return dataclass(frozen=True, slots=True, eq=False)(kind)
-
-
 TypeName = Literal["long", "string", "stats"]
 
 
 @node
-class Node:
+class Node(Frozen):
     """Anything in the tree."""
 
     span: Span = field(default=NOWHERE, kw_only=True, repr=False)
@@ -248,7 +240,7 @@ class EmbeddedExpr(Node):  # %{ c code %}
 
 @node
 class TargetAccess(Node):
-    """What elaboration puts in a TargetVar's place: a resolved read (or, assigned to, write) of memory or a register."""
+    """What elaboration puts in a TargetVar's place: a resolved read (assigned to: write) of memory or a register."""
 
     value: ir.Expr  # with ir.Hole(k) for the k-th run-time index or operand
     holes: tuple[Expr, ...]
@@ -330,7 +322,7 @@ class For(Node):  # for (i = 0; i < 3; i++) s
 
 
 @node
-class Foreach(Node):  # foreach (v = [a-, b] in m[1, *] limit 3) s    foreach (k in s @sum-)  foreach (b in @hist_log(s))
+class Foreach(Node):  # foreach (v = [a-, b] in m[1, *] limit 3) s   foreach (k in s @sum-)  foreach (b in @hist_log(s))
     keys: tuple[Name, ...]
     value: Name | None
     base: Union[Name, HistOp]

@@ -22,11 +22,13 @@ CORPUS = [
     for folder in ("tapsets", "examples", "tests/scripts/parse-ok", "tests/scripts/parse-ko")
     for path in sorted((ROOT / folder).rglob("*.stp"))
 ]
-WORDS = """
+WORDS = [
+    *"""
     probe global private function if else for foreach in limit return delete while break continue next string long try
     catch { } ( ) [ ] ; , . ? : ! %( %? %: %) %{ %} @define @cast @count @hist_log $1 @1 $# @# $x $$vars $ @ " \\ 1
     0x 08 a b * ** + ++ -> = == =~ <<< % & ' # // /* */ é
-""".split() + ["\n", "\t", "\0", "\udc80"]  # fmt: skip
+""".split(), "\n", "\t", "\0", "\udc80",
+]  # fmt: skip
 
 
 def survive(text: str) -> ast.File | None:

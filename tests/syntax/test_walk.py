@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
 
 from pystap.diagnostics import Diagnostics
 from pystap.source import SourceFile
@@ -57,3 +61,23 @@ def test_rewrite_goes_from_the_leaves_up() -> None:
 
     rewrite(next(find_all(FILE, ast.Binary)), note)
     assert seen == ["Name", "Number", "Binary"]
+
+
+def test_nodes_are_frozen_values() -> None:
+    one = ast.Binary("+", ast.Name("x"), ast.Number(1))
+    with pytest.raises(FrozenInstanceError):
+        one.operator = "-"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        one.nosuch = 1  # type: ignore[attr-defined]
+    with pytest.raises(TypeError):
+        ast.Binary("+")  # type: ignore[call-arg]
+    assert not hasattr(one, "__dict__")
+    assert one != ast.Binary("+", one.left, one.right)
+    assert len({one, one}) == 1
+    assert repr(one) == "Binary(operator='+', left=Name(name='x'), right=Number(value=1))"
+    assert replace(one, operator="-").left is one.left
+    assert repr(pickle.loads(pickle.dumps(one))) == repr(copy.deepcopy(one)) == repr(one)
+    assert ast.Global("g").size == 0
+    match one:
+        case ast.Binary("+", left, ast.Number(value)):
+            assert (left, value) == (one.left, 1)
