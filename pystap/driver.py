@@ -112,13 +112,15 @@ class _Session:
         return self._deliver(built.path)
 
     def _target(self) -> Target:
+        from pystap.build import headers
         from pystap.run import kernels
         from pystap.target import Target
 
         wanted = self.options.release or self.options.vm
-        if wanted is None or "/" in wanted:
-            return Target.of(wanted)
-        return Target.of(wanted, kernels.find)
+        target = Target.of(wanted) if wanted is None or "/" in wanted else Target.of(wanted, kernels.find)
+        variables = self.options.kbuild_vars
+        target.header_types = headers.finder(target.build_tree, paths.cache(), paths.runtime(), variables)
+        return target
 
     def _check_kernel(self, target: Target) -> None:
         """One clear error before anything is compiled, where the kernel or this machine can not do it."""

@@ -60,6 +60,7 @@ class Target:
         self.debuginfo = debuginfo
         self.module_tree = ModuleTree(modules_dir)
         self.arch = arch or by_uname(os.uname().machine) or X86_64
+        self.header_types: Callable[[str], Btf] | None = None  # of "kernel<linux/x.h>"; set by who may compile
         self._module_infos: dict[str, SymbolicInfo] = {}
 
     @classmethod

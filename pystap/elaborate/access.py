@@ -197,7 +197,10 @@ class Access:
             return
         for name in (module or self.home or "kernel").split(":"):
             space = ir.Space.USER if name.startswith(("/", "<")) else ir.Space.KERNEL
-            yield debug_info(self.target_, name), space
+            if not name.startswith("<"):
+                yield debug_info(self.target_, name), space
+            if name.endswith(">"):
+                yield _header(self.target_, name), space
         if module is None and self.home not in ("", "kernel"):
             yield self.target_.kernel_info(), ir.Space.KERNEL
 
@@ -295,13 +298,20 @@ def debug_info(target: Target, module: str) -> DebugInfo:
     """The facts about `kernel`, `kernel<header>`, a module's name, or an object's path."""
     if module == "kernel" or module.startswith("kernel<"):
         return target.kernel_info()
-    if module.startswith(("/", "<")) and not module.endswith((".ko", ".ko.xz", ".ko.zst")):
+    if module.startswith("/") and not module.endswith((".ko", ".ko.xz", ".ko.zst")):
         find = getattr(target, "user_info", None)
         if find is None:
             raise Unresolved(f"no debug-info for '{module}'")
         info: DebugInfo = find(module)
         return info
     return target.module_info(module)
+
+
+def _header(target: Target, name: str) -> DebugInfo:
+    """The types that a header declares: only its `type` is ever asked."""
+    if target.header_types is None:
+        raise Unresolved(f"headers are not compiled here: '{name}'")
+    return target.header_types(name)  # type: ignore[return-value]
 
 
 def is_text(value: Any) -> bool:

@@ -173,6 +173,7 @@ class FakeTarget:
     module_names = modules
     debuginfo_advice = "install the debug-info package"
     exports: dict[str, str] = field(default_factory=dict)
+    header_types = None
 
     def kernel_info(self) -> FakeDebugInfo:
         return self.info
