@@ -1,0 +1,46 @@
+"""Types from headers that gcc compiles with BTF."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pystap.build.headers import finder
+from pystap.debuginfo.ctype import Struct, find_member, size_of
+from pystap.diagnostics import Unresolved
+
+
+def _writes_btf() -> bool:
+    command = ["gcc", "-gbtf", "-x", "c", "-c", "-o", "/dev/null", "/dev/null"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not _writes_btf(), reason="needs a gcc that writes BTF (12 or later)")
+
+
+def test_a_header_of_programs(tmp_path: Path) -> None:
+    find = finder(None, tmp_path, tmp_path)
+    timeval = find("<sys/time.h>").type("struct timeval")
+    assert isinstance(timeval, Struct)
+    assert size_of(timeval) == 16
+    found = find_member(timeval, "tv_usec")
+    assert found is not None
+    assert found[0] == 64
+    kept = list((tmp_path / "headers").iterdir())
+    assert [k.suffix for k in kept] == [".btf"]
+    assert find("<sys/time.h>") is find("<sys/time.h>")
+
+
+def test_a_header_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Unresolved, match="nosuch.h: No such file"):
+        finder(None, tmp_path, tmp_path)("<nosuch.h>")
+
+
+def test_kernel_headers_need_a_tree(tmp_path: Path) -> None:
+    with pytest.raises(Unresolved, match="no kernel headers"):
+        finder(None, tmp_path, tmp_path)("kernel<linux/sched.h>")
