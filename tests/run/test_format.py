@@ -217,7 +217,7 @@ def test_linear_histogram(harness: Path, tmp_path: Path) -> None:
         histogram(LINEAR, linear_counts(values, 0, 50, 5), 0, 50, 5),
         "value |-------------------------------------------------- count\n"
         + bars
-        + "   50 |                                                   0\n",
+        + "   50 |                                                    0\n",
     )
 
 

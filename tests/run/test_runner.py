@@ -172,7 +172,7 @@ def test_recorder_with_a_file_goes_to_the_background(guests: Guests, series: str
     guests.get(series).put("/tmp/fake.ko", module.read_bytes())
     command = (
         f"pid=$({RUNNER} -F -o /tmp/bg /tmp/fake.ko mode=wait); {GONE}; kill -INT $pid; "
-        "while [ -d /proc/systemtap ]; do sleep 0.1; done; cat /tmp/bg"
+        "while grep -q stap_fake /proc/modules; do sleep 0.1; done; cat /tmp/bg"
     )
     done = guests.sh(series, command)
     assert done.stdout.decode() == "1\n/proc/systemtap\n" + HELLO + "0\nend\n"
