@@ -352,6 +352,9 @@ class Expressions(Maps, Stats, Prints, Targets):
         resource = reads(place)
         if any(reads(o) & resource for o in operands[1:]):
             place = self.text_temp()
+        return self._chained(place, operands)
+
+    def _chained(self, place: TextPlace, operands: list[ir.Str]) -> ir.Str:
         left = operands[0]
         for right in operands[1:]:
             self.emit(ir.Concat(place, left, right))
@@ -377,17 +380,23 @@ class Expressions(Maps, Stats, Prints, Targets):
             self.assign_text(place, e.then)
         with self.block() as no:
             self.assign_text(place, e.otherwise)
-        self.emit(ir.If(condition, tuple(yes), tuple(no)))
+        if yes or not no:
+            self.emit(ir.If(condition, tuple(yes), tuple(no)))
+        else:
+            self.emit(ir.If(negated(condition), tuple(no)))
         return place
 
     def _assigned_text(self, e: ast.Assign, used: bool = True) -> ir.Str:
         match e.target:
             case ast.Name(name=name) if self.is_local(name):
                 local = ir.StrLocal(name)
-                self.assign_text(local, self._right_side(e))
+                if e.operator == ".=":
+                    self._append(local, e.value)
+                else:
+                    self.assign_text(local, e.value)
                 return local
             case ast.Name(name=name):
-                text = self.text(self._right_side(e))
+                text = self.text(e.value) if e.operator == "=" else self._appended(ir.StrGlobal(name), e.value)
                 if text != ir.StrGlobal(name):
                     self.emit(ir.SetGlobalStr(name, text))
                 return ir.StrGlobal(name)
@@ -396,8 +405,20 @@ class Expressions(Maps, Stats, Prints, Targets):
             case _:
                 self.refuse(e.target, "a string cannot be assigned to this")
 
-    def _right_side(self, e: ast.Assign) -> ast.Expr:
-        return e.value if e.operator == "=" else ast.Binary(".", e.target, e.value, span=e.span)
+    def _append(self, local: ir.StrLocal, e: ast.Expr) -> None:
+        """local .= e, in place; the local is read after what the computation of `e` did to it."""
+        with self.scratch():
+            operands = self.join(concat_operands(e))
+            if any(reads(o) & reads(local) for o in operands):
+                self.emit(ir.SetStr(local, self._chained(self.text_temp(), [local, *operands])))
+                return
+            for operand in operands:
+                if operand != ir.Literal(""):
+                    self.emit(ir.Concat(local, local, operand))
+
+    def _appended(self, variable: ir.Str, e: ast.Expr) -> ir.Str:
+        place = self.text_temp()
+        return self._chained(place, [variable, *self.join(concat_operands(e))])
 
     # --- effects only ---
 

@@ -110,7 +110,7 @@ class Targets(Core):
             parts = tuple(
                 ir.PrettyPart(
                     f.label,
-                    self.module.descriptor(_ctype(f), e.depth),
+                    self.module.descriptor(_ctype(f) if e.depth or f.access is None else None, e.depth),
                     next(values) if f.access is not None else None,  # type: ignore[arg-type]
                     next(values) if f.address is not None else None,  # type: ignore[arg-type]
                 )
