@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from pystap.providers.base import Provider
 from pystap.providers.begin import Begin, Never
+from pystap.providers.hwbreakpoint import KernelData
 from pystap.providers.kernel_function import KernelFunction
 from pystap.providers.kprobe import Kprobe
 from pystap.providers.netfilter import Netfilter
+from pystap.providers.perf import Perf
 from pystap.providers.timer import Timer
 from pystap.providers.tracepoint import KernelTrace
 
-PROVIDERS: tuple[Provider, ...] = (Begin(), Never(), Timer(), KernelFunction(), Kprobe(), KernelTrace(), Netfilter())
+PROVIDERS: tuple[Provider, ...] = (
+    Begin(),
+    Never(),
+    Timer(),
+    KernelFunction(),
+    Kprobe(),
+    KernelTrace(),
+    Netfilter(),
+    Perf(),
+    KernelData(),
+)
 
 # begin starts first and stops last, so that end probes run when nothing else does. Of each: the stem of
 # runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
-ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter")
+ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint")
 
 __all__ = ["ENGINES", "PROVIDERS"]

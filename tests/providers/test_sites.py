@@ -169,8 +169,8 @@ def test_exported_functions() -> None:
 def test_module_functions() -> None:
     found = resolve('module("*").function("*_read").return')
     assert [r.site for r in found] == [
-        KprobeSite("ext4_read", "ext4", is_return=True),
-        KprobeSite("nf_nat_read", "nf_nat", is_return=True),
+        KprobeSite("ext4_read", "ext4", fentry=True, is_return=True),
+        KprobeSite("nf_nat_read", "nf_nat", fentry=True, is_return=True),
     ]
     assert found[0].point == 'module("ext4").function("ext4_read").return'
     assert why('module("nosuch").function("f")').reason == "no module 'nosuch'"

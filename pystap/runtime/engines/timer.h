@@ -10,6 +10,7 @@
 #include <linux/cpu.h>
 #include <linux/random.h>
 #include <asm/irq_regs.h>
+#include "interrupted.h"
 
 enum stap_timer_kind {
 	STAP_TIMER_HRTIMER,	/* interval in nanoseconds */
@@ -44,7 +45,7 @@ static void stap_timer_run(struct stap_probe *probe)
 
 	if (!c)
 		return;
-	c->regs = get_irq_regs();
+	stap_interrupted(c, get_irq_regs());
 	probe->handler(c);
 	stap_leave(c);
 }

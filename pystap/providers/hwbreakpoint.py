@@ -1,0 +1,69 @@
+"""kernel.data("symbol") and kernel.data(ADDR): accesses to kernel memory, watched by the CPU's debug registers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pystap.diagnostics import Unresolved
+from pystap.providers.base import NoScope, Request, Resolved
+from pystap.providers.kprobe import ANCHOR
+
+_LENGTHS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSite:
+    """Memory: at a symbol (`place` is its distance from ANCHOR) or, without one, at the address `place`."""
+
+    symbol: str | None
+    place: int
+    length: int
+    writes_only: bool
+    engine: ClassVar[str] = "hwbreakpoint"
+
+
+class KernelData:
+    """kernel.data().write and .rw."""
+
+    patterns: ClassVar[tuple[str, ...]] = (
+        "kernel.data(str).write",
+        "kernel.data(str).rw",
+        "kernel.data(num)[.length(num)].write",
+        "kernel.data(num)[.length(num)].rw",
+    )
+
+    def resolve(self, request: Request) -> Iterable[Resolved]:
+        """The one place that the point names; raises Unresolved for symbols that are not there."""
+        if not request.target.has_config("HAVE_HW_BREAKPOINT"):
+            raise Unresolved("this kernel has no hardware breakpoints (CONFIG_HAVE_HW_BREAKPOINT)")
+        names = [c.name for c in request.point.components]
+        writes_only = names[-1] == "write"
+        where = request.arguments[0]
+        if isinstance(where, str):
+            site = _at_symbol(request, where, writes_only)
+        else:
+            length = request.arguments[1] if "length" in names else 1
+            assert isinstance(length, int)
+            site = DataSite(None, where & 0xFFFFFFFFFFFFFFFF, _length(length), writes_only)
+        if site.symbol is None and site.place % site.length:
+            raise Unresolved(f"a watched place of {site.length} bytes must be aligned to {site.length}")
+        yield Resolved(site, NoScope(), str(request.point), context="kernel")
+
+
+def _length(length: int) -> int:
+    if length not in _LENGTHS:
+        raise Unresolved(f"length must be one of 1, 2, 4, 8, not {length}")
+    return length
+
+
+def _at_symbol(request: Request, name: str, writes_only: bool) -> DataSite:
+    table = request.target.symbols()
+    symbol, anchor = table.lookup(name), table.lookup(ANCHOR)
+    if symbol is None or anchor is None:
+        raise Unresolved(f"no data symbol '{name}' in the kernel", table.similar(name, 5))
+    if not symbol.address or not anchor.address:
+        raise Unresolved(f"the address of '{name}' is not known")
+    fitting = [n for n in _LENGTHS if n <= max(symbol.size, 1) and symbol.address % n == 0]
+    return DataSite(name, (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, fitting[-1], writes_only)

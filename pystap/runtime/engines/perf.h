@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * perf.h: samples of each CPU when a perf counter overflows. Handlers run in
+ * the overflow's interrupt, which is an NMI for hardware counters, with the
+ * registers of what was interrupted. CPUs that come online after the start are
+ * not sampled. Arming sleeps; no locks.
+ */
+#ifndef STAP_ENGINE_PERF_H
+#define STAP_ENGINE_PERF_H
+
+#include <linux/cpu.h>
+#include <linux/perf_event.h>
+#include "interrupted.h"
+
+struct stap_perf_site {
+	struct stap_probe *probe;
+	u32 type;
+	u64 config;
+	u64 period;		/* events from sample to sample, or 0 */
+	u64 frequency;		/* samples in a second */
+};
+
+static const struct stap_perf_site stap_perf_sites[];
+static const unsigned int stap_perf_count;
+
+static struct perf_event **stap_perf_events;	/* nr_cpu_ids for each site */
+
+static void stap_perf_hit(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
+{
+	const struct stap_perf_site *site = event->overflow_handler_context;
+	struct stap_context *c = stap_enter(site->probe);
+
+	if (!c)
+		return;
+	stap_interrupted(c, regs);
+	site->probe->handler(c);
+	stap_leave(c);
+}
+
+static int stap_perf_arm(const struct stap_perf_site *site, struct perf_event **events)
+{
+	struct perf_event_attr attr = {
+		.type = site->type,
+		.size = sizeof(attr),
+		.config = site->config,
+	};
+	unsigned int cpu;
+
+	if (site->frequency) {
+		attr.freq = 1;
+		attr.sample_freq = site->frequency;
+	} else {
+		attr.sample_period = site->period;
+	}
+	for_each_online_cpu(cpu) {
+		struct perf_event *event = perf_event_create_kernel_counter(&attr, cpu, NULL, stap_perf_hit,
+									    (void *)site);
+
+		if (IS_ERR(event))
+			return PTR_ERR(event);
+		events[cpu] = event;
+	}
+	return 0;
+}
+
+static void stap_perf_disarm(struct perf_event **events)
+{
+	unsigned int cpu;
+
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
+		if (events[cpu])
+			perf_event_release_kernel(events[cpu]);
+		events[cpu] = NULL;
+	}
+}
+
+static int stap_perf_start(void)
+{
+	unsigned int i;
+	int error;
+
+	stap_perf_events = kvcalloc(array_size(stap_perf_count, nr_cpu_ids), sizeof(*stap_perf_events), GFP_KERNEL);
+	if (!stap_perf_events)
+		return -ENOMEM;
+	cpus_read_lock();
+	for (i = 0; i < stap_perf_count; i++) {
+		error = stap_perf_arm(&stap_perf_sites[i], stap_perf_events + i * nr_cpu_ids);
+		if (!error)
+			continue;
+		stap_perf_disarm(stap_perf_events + i * nr_cpu_ids);
+		stap_session_message(STAP_ITEM_WARNING, "perf probe '%s' is not supported by this kernel (%d)",
+				     stap_perf_sites[i].probe->point, error);
+	}
+	cpus_read_unlock();
+	return 0;
+}
+
+static void stap_perf_stop(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_perf_count; i++)
+		stap_perf_disarm(stap_perf_events + i * nr_cpu_ids);
+	synchronize_rcu();
+	kvfree(stap_perf_events);
+	stap_perf_events = NULL;
+}
+
+#endif
