@@ -116,7 +116,9 @@ class _Session:
         from pystap.run import kernels
         from pystap.target import Target
 
-        wanted = self.options.release or self.options.vm
+        wanted = self.options.release
+        if wanted is None and self.options.vm is not None:
+            wanted = kernels.find(self.options.vm).release
         target = Target.of(wanted) if wanted is None or "/" in wanted else Target.of(wanted, kernels.find)
         variables = self.options.kbuild_vars
         target.header_types = headers.finder(target.build_tree, paths.cache(), paths.runtime(), variables)
@@ -277,6 +279,7 @@ class _Session:
                 verbose=verbose,
                 buffer_mb=options.buffer_mb,
                 bulk=options.bulk,
+                flight_recorder=options.flight_recorder,
             ),
         )
         if verbose:
@@ -407,6 +410,12 @@ def _prep(options: Options, text: str) -> int:
     return prep.main([text] if text else [])
 
 
+def _attach(options: Options, text: str) -> int:
+    from pystap.run import local
+
+    return local.attach(text, options.output)
+
+
 def _later(what: str) -> int:
     raise StapError(f"pystap does not have {what} yet.")
 
@@ -417,5 +426,5 @@ _ERRANDS = {
     "doctor": lambda options, text: doctor.run(options),
     "resolve": lambda options, text: _later("--resolve"),
     "explain": lambda options, text: _later("--explain"),
-    "attach": lambda options, text: _later("-A"),
+    "attach": _attach,
 }

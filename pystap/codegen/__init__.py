@@ -97,9 +97,18 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     for template, sites in engines:
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
+    text.raw("\n".join(_guest_needs(module)))
     lines = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
     files = {"module.c": "\n".join(lines) + "\n", "config.h": config}
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
+
+
+def _guest_needs(module: ir.Module) -> list[str]:
+    """Kernel modules and files that --vm must bring into the guest for these probes; read from the module itself."""
+    kernel_modules = sorted({getattr(p.site, "module", None) or "" for p in module.probes} - {""})
+    files = sorted({str(getattr(p.site, "path", None) or "") for p in module.probes} - {""})
+    named = (("stap_modules", kernel_modules), ("stap_files", files))
+    return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in named if values]
 
 
 def _handlers(unit: Unit, handlers: Writer) -> list[Storage]:
