@@ -89,6 +89,12 @@ def _tables() -> tables.Tables:
     return tables.load()
 
 
+@cache
+def _climbed() -> dict[tuple[int, int, str], int]:
+    """(state below, state, terminal) -> the state at the end of a chain of renaming reductions."""
+    return {}
+
+
 class _Parser:
     """One run of the LALR machine. The stacks go side by side: state, value, and the first word of the value."""
 
@@ -101,6 +107,7 @@ class _Parser:
             getattr(builder, rule.method) if rule.method and rule.method != "start" else None
             for rule in self.tables.rules
         ]
+        self.climbed = _climbed()
         self.states: list[int] = []
         self.values: list[Any] = []
         self.firsts: list[int] = []
@@ -161,11 +168,22 @@ class _Parser:
                 return
             rule = rules[~action]
             if rule.unit and rule.size == 1:
-                del states[-1]
-                states.append(self.tables.gotos[states[-1]][rule.origin])
+                key = states[-2], states[-1], name
+                states[-1] = self.climbed.get(key) or self._climb(key)
                 continue
             if self._reduce(~action, rule, at):
                 return
+
+    def _climb(self, key: tuple[int, int, str]) -> int:
+        """Where a chain of reductions ends that only rename a value: an identifier is a value is an access ..."""
+        below, state, name = key
+        while True:
+            action = self.tables.actions[state].get(name)
+            rule = self.tables.rules[~action] if action is not None and action < 0 else None
+            if rule is None or not rule.unit or rule.size != 1:
+                self.climbed[key] = state
+                return state
+            state = self.tables.gotos[below][rule.origin]
 
     def _reduce(self, number: int, rule: tables.Rule, at: int) -> bool:
         """Replaces a rule's values by what they make; True at the end of the file."""
