@@ -110,6 +110,7 @@ static int stap_kretprobe_hit(struct kretprobe_instance *instance, struct pt_reg
 		return 0;
 	c->regs = regs;
 	c->ip = (unsigned long)stap_kretprobe_address(instance);
+	c->is_return = true;
 	c->retval = regs_return_value(regs);
 	if (probe->entry && saved->valid)
 		c->saved = saved->values;
