@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from pystap.diagnostics import Diagnostic, Diagnostics, Severity
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Program, Type
 from pystap.syntax import ast
-from pystap.syntax.walk import walk
+from pystap.syntax.walk import find_all, walk
 
 if TYPE_CHECKING:
     from pystap.elaborate.collect import Collected
     from pystap.library import Library
     from pystap.options import Options
+    from pystap.source import SourceFile
     from pystap.target import Target
 
 __all__ = ["elaborate", "script_variables"]
@@ -169,9 +170,20 @@ class _Work:
         globals_ = tuple(
             g for g in self.collected.globals.values() if not optimised or g.read or g.written or g.stat_ops
         )
-        return Program(
-            tuple(self.collected.probes), self.final, globals_, tuple(self.collected.embedded), self._regexes()
-        )
+        probes, embedded = tuple(self.collected.probes), tuple(self.collected.embedded)
+        if optimised:
+            files = self._files_with_c()
+            embedded = tuple(e for e in embedded if e.span.file.is_user or e.span.file in files)
+        return Program(probes, self.final, globals_, embedded, self._regexes())
+
+    def _files_with_c(self) -> set[SourceFile]:
+        """The library files whose C at the top is needed: some C of theirs is part of the program."""
+        functions = [f for same in self.final.values() for f in same]
+        found = {f.body.span.file for f in functions if isinstance(f.body, ast.EmbeddedExpr)}
+        if ast.EmbeddedExpr in self.collected.seen.kinds:
+            blocks = [*self.blocks, *(f.body.block for f in functions if isinstance(f.body, Body))]
+            found |= {n.span.file for b in blocks for n in find_all(b, ast.EmbeddedExpr)}
+        return found
 
     def _regexes(self) -> dict[str, Any]:
         if ast.Match not in self.collected.seen.kinds:

@@ -107,3 +107,9 @@ def test_never_assigned() -> None:
     found = outcome("probe begin { fooo = 1; println(foo + 1, fooo) }")
     assert found.program is not None
     assert found.warnings == ["never-assigned local variable 'foo' (similar: fooo): identifier 'foo' at 1:33"]
+
+
+def test_c_of_library_files_comes_along_where_it_is_needed() -> None:
+    used = program_of("probe begin { println(uses_c()) }")
+    assert [e.code.strip() for e in used.embedded] == ["#define ANSWER 42"]
+    assert not program_of("probe begin { println(near_c()) }").embedded

@@ -196,6 +196,11 @@ TAPSET = {
         function bump(by) { hidden += by; return hidden }
         function total() { shared_total++ return shared_total }
         """,
+    "c.stp": """
+        %{ #define ANSWER 42 %}
+        function uses_c:long() %{ STAP_RETVALUE = ANSWER; %}
+        function near_c() { return 1 }
+        """,
     "watch.stp": "global watched  function watch() { watched++ } probe never { if (watched) watched = 0 }",
     "vfs.stp": """
         probe vfs.read = kernel.function("vfs_read").call { name = "vfs.read"  count = $count  file = $file }
