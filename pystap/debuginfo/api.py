@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pystap.debuginfo.ctype import CType, FunctionType
@@ -80,6 +80,14 @@ class Address:
     offset: int  # the distance from it: what a kprobe is registered with
     file: str = ""
     line: int = 0
+    die: int = 0  # the DWARF entry that it was found by
+    inlined: bool = False
+    external: bool = True
+    label: str = ""
+
+    def labelled(self, name: str) -> Address:
+        """The same place as a C label's."""
+        return replace(self, label=name)
 
 
 class DebugInfo(Protocol):

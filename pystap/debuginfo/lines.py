@@ -150,7 +150,7 @@ def _files_4(table: LineTable, data: Any, at: int) -> list[str]:
     return files
 
 
-def _run(data: Any, header: _Header) -> list[Row]:  # noqa: C901, PLR0915 - one state machine, fast because it is one loop
+def _run(data: Any, header: _Header) -> list[Row]:  # noqa: C901 - one state machine, fast because it is one loop
     rows: list[Row] = []
     append = rows.append
     at, end = header.program, header.end

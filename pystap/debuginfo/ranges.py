@@ -56,7 +56,8 @@ def _rnglist_offset(unit: Unit, index: int) -> int:
 
 def _rnglist(unit: Unit, at: int) -> Ranges:
     data: Data = unit.dwarf.section(".debug_rnglists")
-    base, out = unit.low_pc, []
+    base = unit.low_pc
+    out: Ranges = []
     while True:
         kind = data[at]
         at += 1
@@ -92,7 +93,8 @@ def _range_entry(unit: Unit, data: Data, at: int, kind: int, base: int) -> tuple
 
 def _ranges(unit: Unit, at: int) -> Ranges:
     data = unit.dwarf.section(".debug_ranges")
-    base, out = unit.low_pc, []
+    base = unit.low_pc
+    out: Ranges = []
     while True:
         low, high = struct.unpack_from("<QQ", data, at)
         at += 16

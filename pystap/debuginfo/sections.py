@@ -1,6 +1,6 @@
 """The DWARF sections of a file, ready to read: uncompressed, and relocated where the file is an object (a module).
 
-A linked file is never relocated: its sections hold final values, though a kernel keeps ten million relocations beside them.
+A linked file is never relocated: its sections are final, though a kernel keeps ten million relocations beside them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,432 @@
+"""DWARF as DebugInfo: functions and their inlined copies, statements, labels, callees, variables, of one file."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import NamedTuple
+
+from pystap.arch import X86_64, Arch, by_machine
+from pystap.debuginfo import dw
+from pystap.debuginfo.api import Address, Function, Root, Tracepoint
+from pystap.debuginfo.cfa import Frames, Rule
+from pystap.debuginfo.ctype import CType, Void, strip
+from pystap.debuginfo.die import Die
+from pystap.debuginfo.dwarf_scope import DwarfScope
+from pystap.debuginfo.dwarf_types import Complete, Types
+from pystap.debuginfo.index import Entry, Index
+from pystap.debuginfo.location import Frame, Place, evaluate, location_at
+from pystap.debuginfo.ranges import entry_pc, ranges_of
+from pystap.debuginfo.sections import Sections
+from pystap.debuginfo.spec import Spec, file_matches
+from pystap.diagnostics import Unresolved
+from pystap.ir.nodes import Binary, Const, Expr, Reg, Space, SymbolAddress
+
+
+class Covering(NamedTuple):
+    """The symbol that holds an address."""
+
+    symbol: str
+    offset: int
+    probeable: bool
+
+
+Cover = Callable[[int], "Covering | None"]  # link-time address -> the symbol that holds it
+
+
+class Dwarf:
+    """One file's DWARF; `module` None is the kernel itself."""
+
+    def __init__(
+        self,
+        dwarf: Sections,
+        index: Callable[[], Index],
+        cover: Cover,
+        module: str | None = None,
+        space: Space = Space.KERNEL,
+        complete: Complete = lambda kind, name: None,
+    ) -> None:
+        self.sections = dwarf
+        self.module = module
+        self.space = space
+        self.arch: Arch = by_machine(dwarf.elf.machine) or X86_64
+        self.types = Types(dwarf, complete)
+        self._make_index = index
+        self._cover = cover
+        self._frames = Frames(dwarf)
+
+    @cached_property
+    def index(self) -> Index:
+        """Names of functions and variables; made or read at the first question."""
+        return self._make_index()
+
+    # --- points ---
+
+    def functions(self, pattern: str) -> Iterator[Function]:
+        """Functions by glob: one for each body and for each inlined copy."""
+        for a in self.entries(Spec(pattern)):
+            yield Function(a.function, self.module, a.address, a.file, a.line, None, a.inlined, a.external)
+
+    def entries(self, spec: Spec, *, calls: bool = True, inlined: bool = True) -> list[Address]:
+        """Where the functions that a pattern asks for begin: their own code, and their inlined copies."""
+        out = []
+        for entry in self._entries(spec):
+            if (inlined if entry.kind == "i" else calls) and self._line_fits(spec, entry):
+                address = self._address(entry, self._entry_address(entry), entry.file, entry.line)
+                if address is not None:
+                    out.append(address)
+        return _once(out)
+
+    def statements(self, spec: Spec, nearest: bool = False) -> list[Address]:
+        """The first address of every line that a pattern asks for, in every function that it matches."""
+        if not spec.file or spec.lines is None:
+            return self.entries(spec)
+        out: list[Address] = []
+        for entry in self._entries(Spec(spec.function)):
+            out += self._lines_of(entry, spec, nearest)
+        return _once(out)
+
+    def labels(self, spec: Spec, pattern: str) -> list[Address]:
+        """C labels by glob, in the functions that a pattern asks for; `line` is the label's."""
+        out = []
+        for entry in self._entries(spec):
+            for die in _inside(self.sections.die(entry.die)):
+                if die.tag == dw.LABEL and fnmatchcase(die.name, pattern):
+                    found = self._label(entry, die)
+                    out += [found] if found else []
+        return _once(out)
+
+    def callees(self, spec: Spec, pattern: str) -> list[tuple[Address, Address]]:
+        """(caller, callee): inlined copies and functions called by name, in the functions that a pattern asks for."""
+        out = []
+        for entry in self._entries(spec):
+            caller = self._address(entry, entry.pc, entry.file, entry.line)
+            if caller is not None:
+                out += [(caller, callee) for callee in self._called(entry, pattern)]
+        return out
+
+    def at(self, pc: int) -> Address | None:
+        """The statement at a link-time address: function, file and line."""
+        unit = self._unit_at(pc)
+        if unit is None:
+            return None
+        row = self.types.lines(self.sections.unit(unit).root).at(pc)
+        function = self._function_at(unit, pc)
+        where = self._cover(pc)
+        if function is None or where is None:
+            return None
+        file = self.types.lines(function).file(row.file) if row else ""
+        line = row.line if row else 0
+        return Address(
+            self.module, pc, function.name, where.symbol, where.offset, file, line, die=function.offset,
+            inlined=function.tag == dw.INLINED_SUBROUTINE,
+        )  # fmt: skip
+
+    def _entries(self, spec: Spec) -> Iterator[Entry]:
+        return (e for e in self.index.functions(spec.function) if spec.in_file(e.file))
+
+    def _line_fits(self, spec: Spec, entry: Entry) -> bool:
+        """`f@file:N` on functions: the line lies in the function; without a line every function fits."""
+        if not spec.lines:
+            return True
+        lines = [line for line, _ in self._line_addresses(entry)] or [entry.line]
+        wanted = [low + (entry.line if spec.relative else 0) for low, _ in spec.lines]
+        return any(entry.line <= w <= max(lines) for w in wanted)
+
+    def _lines_of(self, entry: Entry, spec: Spec, nearest: bool) -> Iterator[Address]:
+        known = [(line, pc) for line, pc in self._line_addresses(entry) if spec.in_file(entry.file)]
+        base = entry.line if spec.relative else 0
+        chosen = [(line, pc) for line, pc in known if spec.wants(line - base)]
+        if not chosen and nearest and spec.lines:
+            wanted = spec.lines[0][0] + base
+            chosen = sorted(known, key=lambda k: (abs(k[0] - wanted), k[0]))[:1]
+        for line, pc in chosen:
+            address = self._address(entry, pc, entry.file, line)
+            if address is not None:
+                yield address
+
+    def _line_addresses(self, entry: Entry) -> list[tuple[int, int]]:
+        """(line, its lowest address) of a function's own lines, by line; lines of what is inlined into it are not its own."""
+        die = self.sections.die(entry.die)
+        table = self.types.lines(die)
+        first: dict[int, int] = {}
+        rows = table.sorted_rows
+        for low, high in ranges_of(die):
+            for row in rows[bisect_right(rows, low - 1, key=lambda r: r.address) :]:
+                if row.address >= high:
+                    break
+                if row.line >= entry.line and not row.end and table.file(row.file) == entry.file:
+                    first[row.line] = min(row.address, first.get(row.line, row.address))
+        return sorted(first.items())
+
+    def alternatives(self, spec: Spec) -> list[int]:
+        """Lines with code near those that were asked for, for messages."""
+        lines: set[int] = set()
+        for entry in self._entries(Spec(spec.function, spec.file)):
+            lines.update(line for line, _ in self._line_addresses(entry))
+        if not spec.lines:
+            return sorted(lines)
+        wanted = spec.lines[0][0]
+        below, above = [k for k in lines if k < wanted], [k for k in lines if k > wanted]
+        return ([max(below)] if below else []) + ([min(above)] if above else [])
+
+    def _address(self, entry: Entry, pc: int, file: str, line: int) -> Address | None:
+        where = self._cover(pc)
+        if where is None or not where.probeable:
+            return None
+        inlined = entry.kind == "i"
+        return Address(
+            self.module, pc, entry.name, where.symbol, where.offset, file, line, die=entry.die, inlined=inlined,
+            external=entry.external,
+        )  # fmt: skip
+
+    def _entry_address(self, entry: Entry) -> int:
+        """Where a function is entered; in unoptimized code past the prologue, where its arguments are in place."""
+        if entry.kind == "i":
+            return entry.pc
+        die = self.sections.die(entry.die)
+        return self.prologue_end(die, entry.pc) if self.unoptimized(die) else entry.pc
+
+    def unoptimized(self, die: Die) -> bool:
+        """Whether the unit was compiled without optimization, so that arguments are stored on the stack first."""
+        found = die.unit.root.attributes.get(dw.PRODUCER)
+        producer = die.unit.string(*found) if found else ""
+        return " -O" not in producer or " -O0" in producer
+
+    def prologue_end(self, die: Die, pc: int) -> int:
+        """The second line row's address, which is where gcc's prologue ends."""
+        rows = self.types.lines(die).sorted_rows
+        end = max((high for _, high in ranges_of(die)), default=pc)
+        start = bisect_right(rows, pc, key=lambda r: r.address)
+        later = next((r.address for r in rows[start:] if pc < r.address < end and not r.end), pc)
+        return later
+
+    def _label(self, entry: Entry, die: Die) -> Address | None:
+        low = die.attributes.get(dw.LOW_PC)
+        if low is None:
+            return None
+        pc = die.unit.address(*low)
+        line = die.inherited(dw.DECL_LINE)
+        found = self._address(entry, pc, entry.file, int(line[1][1]) if line else 0)
+        return None if found is None else found.labelled(die.name)
+
+    def _called(self, entry: Entry, pattern: str) -> Iterator[Address]:
+        names: set[str] = set()
+        for die in _inside(self.sections.die(entry.die)):
+            if die.tag == dw.INLINED_SUBROUTINE and fnmatchcase(die.name, pattern):
+                found = self._inlined(die)
+                if found is not None:
+                    yield found
+            elif die.tag in (dw.CALL_SITE, dw.GNU_CALL_SITE):
+                target = die.reference(dw.CALL_ORIGIN) or die.reference(dw.ABSTRACT_ORIGIN)
+                if target is not None and fnmatchcase(target.name, pattern):
+                    names.add(target.name)
+        for name in sorted(names):
+            yield from self.entries(Spec(name), inlined=False)
+
+    def _inlined(self, die: Die) -> Address | None:
+        pc = entry_pc(die)
+        file, _, line = self.types.declared(die).rpartition(":")
+        entry = Entry(die.name, "i", file, int(line or 0), False, die.offset, pc or 0)
+        return self._address(entry, pc, file, int(line or 0)) if pc else None
+
+    # --- names ---
+
+    def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
+        """DWARF does not know tracepoints as such."""
+        return iter(())
+
+    def type(self, name: str) -> CType:
+        """A type by name: DWARF has no table of them, so this searches units one by one."""
+        kind, _, short = name.strip().rpartition(" ")
+        for offset in self.sections.unit_offsets:
+            for die in self.sections.unit(offset).root.children():
+                if die.tag in _TYPE_TAGS and die.name == short and _named(die, kind) and not die.get(dw.DECLARATION):
+                    return self.types.at(die)
+        raise Unresolved(f"type definition '{name}' not found in '{self.module or 'kernel'}'")
+
+    def variable(self, name: str, unit: str | None = None) -> Root:
+        """A global or static variable, of a unit (a file, by its path's tail) where one is given."""
+        found = self.index.variables(name)
+        chosen = [e for e in found if unit is None or self._in_unit(e, unit)]
+        if not chosen:
+            where = f"'{self.module or 'kernel'}'" + (f", in unit '{unit}'" if unit else "")
+            raise Unresolved(f"unable to find global '{name}' in {where}", [f"{e.name}@{e.file}" for e in found])
+        best = min(chosen, key=lambda e: not e.external)
+        return self.root_of(self.sections.die(best.die), self._no_frame())
+
+    def _in_unit(self, entry: Entry, unit: str) -> bool:
+        root = self.sections.unit_of(entry.die).root
+        return file_matches(unit, entry.file) or file_matches(unit, root.name)
+
+    def scope(self, function: Function) -> DwarfScope:
+        """The variables at a function's entry."""
+        spec = Spec(function.name, function.file)
+        for address in self.entries(spec):
+            if function.address in (None, address.address):
+                return self.scope_at(address)
+        raise Unresolved(f"DWARF debug-info does not know {function.name}")
+
+    def scope_at(self, address: Address) -> DwarfScope:
+        """The variables at an address that one of the methods above gave."""
+        die = self.sections.die(address.die)
+        return DwarfScope(self, die, address.address, self._frame(die, address.address))
+
+    def result_of(self, die: Die) -> CType | None:
+        """What a function returns; None for void."""
+        ctype = self.types.of(die)
+        return None if isinstance(strip(ctype), Void) else ctype
+
+    # --- values ---
+
+    def root_of(self, die: Die, frame: Frame) -> Root:
+        """A variable's place and type; raises Unresolved where it has none."""
+        ctype = self.types.of(die)
+        constant = die.attributes.get(dw.CONST_VALUE)
+        if constant is not None and dw.LOCATION not in die.attributes:
+            return Root(Const(_constant(constant[1])), ctype)
+        place = evaluate(location_at(die, frame.pc), frame, die.unit)
+        if place.pieces:
+            place = _gather(die.name, place)
+        in_memory = place.in_memory
+        return Root(place.value, ctype, in_memory, writable=in_memory or isinstance(place.value, Reg))
+
+    def _frame(self, die: Die, pc: int) -> Frame:
+        owner = self._body_of(die)
+        at_entry = owner is not None and entry_pc(owner) == pc
+
+        def base() -> Expr:
+            if owner is None:
+                raise Unresolved("its frame is not known")
+            return evaluate(location_at(owner, pc, dw.FRAME_BASE), frame, owner.unit).value
+
+        frame = Frame(pc, self.space, at_entry, lambda: self._cfa(pc, frame), base, self.run_time)
+        return frame
+
+    def _no_frame(self) -> Frame:
+        def none() -> Expr:
+            raise Unresolved("it is relative to a frame")
+
+        return Frame(0, self.space, False, none, none, self.run_time)
+
+    def _cfa(self, pc: int, frame: Frame) -> Expr:
+        rule: Rule | None = self._frames.cfa(pc)
+        if rule is None:
+            raise Unresolved(f"no call-frame information covers {pc:#x}")
+        if isinstance(rule, bytes):
+            unit = self.sections.unit(self.sections.unit_offsets[0])
+            return evaluate(rule, frame, unit).value
+        register, offset = rule
+        return Binary("+", Reg(register, self.space), Const(offset)) if offset else Reg(register, self.space)
+
+    def run_time(self, address: int) -> Expr:
+        """Where a link-time address is at run time."""
+        where = self._cover(address)
+        if where is None:
+            raise Unresolved(f"no symbol covers {address:#x}")
+        return SymbolAddress(where.symbol, where.offset, self.module)
+
+    # --- from addresses to entries ---
+
+    def _body_of(self, die: Die) -> Die | None:
+        """The function in whose code a DIE lies."""
+        if die.tag == dw.SUBPROGRAM:
+            return die
+        for candidate in _bodies(die.unit.root):
+            if candidate.offset <= die.offset < candidate.past():
+                return candidate
+        return None
+
+    def _unit_at(self, pc: int) -> int | None:
+        starts, table = self._units_by_address
+        index = bisect_right(starts, pc) - 1
+        return table[index][2] if index >= 0 and pc < table[index][1] else None
+
+    @cached_property
+    def _units_by_address(self) -> tuple[list[int], list[tuple[int, int, int]]]:
+        table = sorted(
+            (low, high, offset)
+            for offset in self.sections.unit_offsets
+            for low, high in ranges_of(self.sections.unit(offset).root)
+        )
+        return [row[0] for row in table], table
+
+    def _function_at(self, unit: int, pc: int) -> Die | None:
+        """The innermost function, inlined or not, that covers an address."""
+        for body in _bodies(self.sections.unit(unit).root):
+            if any(low <= pc < high for low, high in ranges_of(body)):
+                inner = [d for d in _inside(body) if d.tag == dw.INLINED_SUBROUTINE and _covers(d, pc)]
+                return inner[-1] if inner else body
+        return None
+
+
+_TYPE_TAGS = {
+    dw.STRUCTURE_TYPE: "struct", dw.CLASS_TYPE: "class", dw.UNION_TYPE: "union", dw.ENUMERATION_TYPE: "enum",
+    dw.TYPEDEF: "", dw.BASE_TYPE: "",
+}  # fmt: skip
+
+
+def _named(die: Die, kind: str) -> bool:
+    known = _TYPE_TAGS[die.tag]
+    return known == kind or (kind == "" and known != "enum") or {known, kind} == {"struct", "class"}
+
+
+def _bodies(root: Die) -> Iterator[Die]:
+    """The functions of a unit that have code."""
+    for die in root.children():
+        if die.tag == dw.SUBPROGRAM and (dw.LOW_PC in die.attributes or dw.RANGES in die.attributes):
+            yield die
+        elif die.tag == dw.NAMESPACE:
+            yield from _bodies(die)
+
+
+def _inside(die: Die) -> Iterator[Die]:
+    """Everything below a DIE, outer things first."""
+    for child in die.children():
+        yield child
+        if child.abbrev.children and child.tag not in _TYPE_TAGS:
+            yield from _inside(child)
+
+
+def _covers(die: Die, pc: int) -> bool:
+    return any(low <= pc < high for low, high in ranges_of(die))
+
+
+def _once(addresses: Iterable[Address]) -> list[Address]:
+    """By address, each place once: the same function may be described by several units."""
+    seen: dict[tuple[int, str, int, str], Address] = {}
+    for a in addresses:
+        seen.setdefault((a.address, a.function, a.line, a.label), a)
+    return list(seen.values())
+
+
+def _constant(value: object) -> int:
+    if isinstance(value, bytes):
+        if len(value) > 8:
+            raise Unresolved("its value is a constant of more than 8 bytes")
+        value = int.from_bytes(value, "little")
+    assert isinstance(value, int)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _gather(name: str, place: Place) -> Place:
+    """A value in parts: contiguous memory is one place, up to 8 bytes in registers are put together."""
+    pieces = place.pieces
+    if len(pieces) == 1 and pieces[0].value is not None:
+        return Place(pieces[0].value, pieces[0].in_memory)
+    if any(p.value is None for p in pieces):
+        raise Unresolved(f"'{name}' was partly optimized out here")
+    if any(p.in_memory for p in pieces) or sum(p.size for p in pieces) > 8:
+        raise Unresolved(f"'{name}' is kept in several places at once, which pystap cannot read as a whole")
+    from pystap.ir.nodes import Bits
+
+    value: Expr = Const(0)
+    shift = 0
+    for piece in pieces:
+        assert piece.value is not None
+        part: Expr = Bits(piece.value, 0, 8 * piece.size, False) if piece.size < 8 else piece.value
+        value = part if shift == 0 else Binary("|", value, Binary("<<", part, Const(shift)))
+        shift += 8 * piece.size
+    return Place(value, False)

@@ -1,0 +1,88 @@
+"""What `$names` mean at one address of a function: parameters and locals of the blocks that cover it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pystap.debuginfo import dw
+from pystap.debuginfo.api import Kind, Root
+from pystap.debuginfo.ctype import CType
+from pystap.debuginfo.die import Die
+from pystap.debuginfo.ranges import covers, ranges_of
+from pystap.diagnostics import Unresolved
+
+if TYPE_CHECKING:
+    from pystap.debuginfo.dwarf import Dwarf
+    from pystap.debuginfo.location import Frame
+
+
+class DwarfScope:
+    """The scope of one address."""
+
+    def __init__(self, dwarf: Dwarf, function: Die, pc: int, frame: Frame) -> None:
+        self.space = dwarf.space
+        self._dwarf = dwarf
+        self._function = function
+        self._pc = pc
+        self._frame = frame
+        self._variables: list[Die] | None = None
+
+    def lookup(self, name: str) -> Root:
+        """The innermost variable of that name, else a global of the function's unit or of the whole file."""
+        for die in self._visible():
+            if die.name == name:
+                return self._dwarf.root_of(die, self._frame)
+        unit = self._function.unit
+        found = self._dwarf.index.variables(name)
+        for entry in sorted(found, key=lambda e: not unit.offset <= e.die < unit.end):
+            if entry.external or unit.offset <= entry.die < unit.end:
+                return self._dwarf.root_of(self._dwarf.sections.die(entry.die), self._frame)
+        raise Unresolved(self._missing(name), self._names(), "")
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """Names of parameters or locals (or both), inner blocks first, each once."""
+        wanted = {"parms": (dw.FORMAL_PARAMETER,), "locals": (dw.VARIABLE,)}.get(
+            kind, (dw.FORMAL_PARAMETER, dw.VARIABLE)
+        )
+        return tuple(dict.fromkeys(d.name for d in self._visible() if d.tag in wanted and d.name))
+
+    def available(self) -> tuple[str, ...]:
+        """Those names whose values can be had here: what a listing shows."""
+        out = []
+        for name in self.names("vars"):
+            try:
+                self.lookup(name)
+            except Unresolved:
+                continue
+            out.append(name)
+        return tuple(out)
+
+    def result(self) -> CType | None:
+        """The function's result type."""
+        return self._dwarf.result_of(self._function)
+
+    def _names(self) -> tuple[str, ...]:
+        return self.names("vars")
+
+    def _missing(self, name: str) -> str:
+        dwarf = self._dwarf
+        names = " ".join(f"${n}" for n in self._names())
+        where = f"{self._function.name} {dwarf.types.declared(self._function).rpartition(':')[0]}".strip()
+        text = f"unable to find local '{name}', [man error::dwarf] dieoffset {self._function.offset:#x}"
+        text += f" in {dwarf.module or 'kernel'}, near pc {self._pc:#x} in {where}"
+        return f"{text} (alternatives: {names})" if names else text
+
+    def _visible(self) -> list[Die]:
+        if self._variables is None:
+            self._variables = self._collect(self._function)
+        return self._variables
+
+    def _collect(self, block: Die) -> list[Die]:
+        """A block's variables after those of the blocks in it that cover the address."""
+        own, inner = [], []
+        for child in block.children():
+            if child.tag in (dw.FORMAL_PARAMETER, dw.VARIABLE):
+                own.append(child)
+            elif child.tag == dw.LEXICAL_BLOCK and (covers(child, self._pc) or not ranges_of(child)):
+                inner += self._collect(child)
+        return inner + own
