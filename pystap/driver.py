@@ -133,10 +133,10 @@ class _Session:
 
     def _parse(self, scripts: list[SourceFile], target: Target) -> tuple[list[ast.File], Library]:
         from pystap.library import open_library
-        from pystap.syntax.parser import parse_script
+        from pystap.syntax.parser import parse_scripts
 
         library = open_library(self.options, target, self.diagnostics)
-        files = [parse_script(s, library.context, library, self.diagnostics) for s in scripts]
+        files = parse_scripts(scripts, library.context, library, self.diagnostics)
         self.diagnostics.stop_on_errors()
         return files, library
 

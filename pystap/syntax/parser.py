@@ -6,7 +6,7 @@ After an error it goes on at the next probe, function or global, so that one run
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -48,23 +48,31 @@ def parse(
     return parse_tokens(source, tokens, context, diagnostics)
 
 
-def parse_script(
-    source: SourceFile,
-    context: PreprocessContext,
-    macros: Macros,
-    diagnostics: Diagnostics,
-) -> ast.File:
-    """Parses the user's script: `parse`, and warnings of command line arguments that it leaves unused."""
-    read = preprocess(source, context, _lookup(macros), diagnostics)
-    if not read.tokens and not diagnostics.failed:
-        after = " after preprocessing" if source.text.strip() else ""
-        diagnostics.error(None, "empty", f"Input file '{source.name}' is empty{after}.", severity=Severity.PARSE)
-    if diagnostics.failed:
-        return parse_tokens(source, [], context, diagnostics)
+def parse_script(source: SourceFile, context: PreprocessContext, macros: Macros, diagnostics: Diagnostics) -> ast.File:
+    """Parses the user's script: `parse`, with a warning of each command line argument that it leaves unused."""
+    return parse_scripts([source], context, macros, diagnostics)[0]
+
+
+def parse_scripts(
+    sources: Sequence[SourceFile], context: PreprocessContext, macros: Macros, diagnostics: Diagnostics
+) -> list[ast.File]:
+    """Parses the user's script and what -E adds to it, which share the command line arguments."""
+    lookup = _lookup(macros)
+    used: set[int] = set()
+    files = []
+    for source in sources:
+        before = len(diagnostics.items)
+        read = preprocess(source, context, lookup, diagnostics)
+        used |= read.arguments_used
+        if not read.tokens and len(diagnostics.items) == before:
+            after = " after preprocessing" if source.text.strip() else ""
+            diagnostics.error(None, "empty", f"Input file '{source.name}' is empty{after}.", severity=Severity.PARSE)
+        # Where the preprocessor found errors, those of the parser would mostly be their echoes.
+        files.append(parse_tokens(source, [] if diagnostics.failed else read.tokens, context, diagnostics))
     for number in range(1, len(context.arguments) + 1):
-        if number not in read.arguments_used:
+        if number not in used and not diagnostics.failed:
             diagnostics.warn(None, "unused-argument", f"unused command line option ${number}/@{number}")
-    return parse_tokens(source, read.tokens, context, diagnostics)
+    return files
 
 
 def parse_tokens(

@@ -9,7 +9,7 @@ import pytest
 from pystap.diagnostics import Diagnostics, render
 from pystap.source import SourceFile
 from pystap.syntax import ast
-from pystap.syntax.parser import parse, parse_script
+from pystap.syntax.parser import parse, parse_script, parse_scripts
 from pystap.syntax.preprocess import PreprocessContext
 from pystap.syntax.unparse import unparse_file
 from pystap.syntax.walk import find_all
@@ -170,6 +170,14 @@ def test_unused_arguments_are_told() -> None:
     context = PreprocessContext(arguments=("a", "b"))
     parse_script(SourceFile("t", "probe begin { print(@2) }"), context, None, diagnostics)
     assert [d.message for d in diagnostics.items] == ["unused command line option $1/@1"]
+
+
+def test_additional_scripts_share_the_arguments() -> None:
+    diagnostics = Diagnostics()
+    context = PreprocessContext(arguments=("a", "b"))
+    sources = [SourceFile("t", "probe begin { print(@2) }"), SourceFile("u", "probe end { print(@1) }")]
+    assert len(parse_scripts(sources, context, None, diagnostics)) == 2
+    assert not diagnostics.items
 
 
 def test_empty_scripts() -> None:
