@@ -143,7 +143,7 @@ def _block_uses(block: ir.Block, statistics: _Statistics) -> Uses:
     return uses
 
 
-def _note(op: ir.Op, uses: Uses, statistics: _Statistics) -> None:
+def _note(op: ir.Op, uses: Uses, statistics: _Statistics) -> None:  # noqa: C901
     for argument in arguments(op):
         if isinstance(argument, (ir.GlobalValue, ir.StrGlobal)):
             uses.read.add(argument.name)

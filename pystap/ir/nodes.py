@@ -2,7 +2,7 @@
 
 `Expr` is a pure signed 64-bit value (it may fault: the error sticks in the context, the value is 0, and codegen tests
 the error before the next op with effects). `Str` names text storage or a literal; strings are never values. `Op`s have
-effects and run in order. Everything compares by structure, spans excluded, so that equal handlers are one dictionary key.
+effects and run in order. Everything compares by structure, spans excluded, so that equal handlers are one key.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Reg:
 
 @node
 class Field:
-    """A number that the engine leaves in the context: ip, sp, retval, arg (with `number`: tracepoint or syscall argument)."""
+    """A number that the engine leaves in the context: ip, sp, retval, arg (`number`: tracepoint's or syscall's)."""
 
     name: str
     number: int = 0
@@ -87,7 +87,7 @@ class Saved:
 
 @node
 class SymbolAddress:
-    """The run-time address of a symbol or of a section offset; `module` None is the kernel. `path` is for user objects."""
+    """The run-time address of a symbol or of a section offset; `module` None: the kernel, a path: a user object."""
 
     symbol: str
     offset: int = 0
@@ -338,7 +338,7 @@ class MapDelete:
 
 @node
 class MapForeach:
-    """Walks an array; `keys`/`value` receive each element's. Sorted first where `sort` says so (the array's own list is sorted)."""
+    """Walks an array; `keys`/`value` receive each element's. With `sort` the array's own list is sorted first."""
 
     name: str
     keys: tuple[Place, ...]
@@ -395,7 +395,7 @@ class HistForeach:
 
 @node
 class Print:
-    """printf to the output; every print form comes down to it. `format` is a valid printf format, conversions match `arguments`."""
+    """printf to the output; every print form comes down to it. The format's conversions match `arguments`."""
 
     format: str
     arguments: tuple[Arg, ...]
@@ -429,7 +429,7 @@ class SprintHist:
 
 @node
 class PrettyPart:
-    """One `label` + value of a Pretty op. `type` indexes Module.descriptors; exactly one of value/address is given, or none ('?')."""
+    """One `label` + value of a Pretty op. `type` indexes Module.descriptors; value or address is given, or none: ?"""
 
     label: str
     type: int
@@ -616,13 +616,17 @@ class Dfa:
 
 @node
 class Descriptor:
-    """A type as runtime/pretty.h walks it. `kind`: int uint char pointer string struct union array enum float unknown bits."""
+    """A type as runtime/pretty.h walks it.
+
+    `kind`: int uint char pointer string struct union array enum float unknown bits. A member is its name, type, byte
+    offset, bit offset and bit size (0: no bitfield).
+    """
 
     kind: str
     size: int = 0
     element: int = 0  # arrays: the element's descriptor
     count: int = 0
-    members: tuple[tuple[str, int, int, int, int], ...] = ()  # name, type, byte offset, bit offset, bit size (0: no bitfield)
+    members: tuple[tuple[str, int, int, int, int], ...] = ()
 
 
 @node

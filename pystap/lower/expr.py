@@ -52,7 +52,7 @@ class Expressions(Maps, Stats, Prints, Targets):
 
     # --- types: elaboration has decided them, this reads them off ---
 
-    def type_of(self, e: ast.Expr) -> Type:
+    def type_of(self, e: ast.Expr) -> Type:  # noqa: C901
         """The type of an expression's value."""
         match e:
             case ast.String() | ast.Pretty() | ast.AtEnumName():
@@ -259,7 +259,7 @@ class Expressions(Maps, Stats, Prints, Targets):
         return value
 
     def _updated(self, variable: ir.Expr, operator: str, e: ast.Assign) -> ir.Expr:
-        """The new value of `variable OP= e.value`: the variable is read after what the value's computation did to it."""
+        """The new value of `variable OP= e.value`; the variable is read after what computing the value did to it."""
         value = self.value(e.value)
         return ir.Binary(operator, variable, value, mark=first_token(e.span)) if operator else value
 
