@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ COMMAND_LINE = (
     "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
 )
 TEMPLATES_KEPT = 4
+TEMPLATE_FORMAT = 1  # to be raised when a change of this file makes old templates useless
 SAVE_SECONDS = 60.0
 
 
@@ -40,7 +41,8 @@ class Spec:
     """What decides how a machine comes up."""
 
     kernel: Kernel
-    archive: bytes
+    archive: Callable[[], bytes]  # made only where it is booted
+    sources: tuple[Path, ...]  # what the archive is made of
     memory: int
     cpus: int
     accel: str = "tcg"
@@ -48,12 +50,11 @@ class Spec:
     def digest(self) -> str:
         """Names the template of this machine."""
         assert self.kernel.vmlinuz is not None
-        qemu, image = shutil.which(QEMU) or "", self.kernel.vmlinuz
-        identity = [self.archive, f"{self.memory} {self.cpus} {self.accel} {COMMAND_LINE}".encode()]
-        for path in (qemu, image):
+        identity = [f"{TEMPLATE_FORMAT} {self.memory} {self.cpus} {self.accel} {COMMAND_LINE}"]
+        for path in (Path(shutil.which(QEMU) or QEMU), self.kernel.vmlinuz, *self.sources):
             found = os.stat(path)
-            identity.append(f"{path} {found.st_size} {found.st_mtime_ns}".encode())
-        return hashlib.sha256(b"\0".join(identity)).hexdigest()[:16]
+            identity.append(f"{path} {found.st_size} {found.st_mtime_ns}")
+        return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ def boot(spec: Spec, *memory: str, ports: tuple[str, ...] = PORTS) -> Machine:
     """Starts a machine from its kernel's image."""
     work = Path(tempfile.mkdtemp(prefix="pystap-vm-"))
     initrd = work / "initrd"
-    initrd.write_bytes(spec.archive)
+    initrd.write_bytes(spec.archive())
     return _start(spec, work, ["-initrd", str(initrd), *(memory or _memory(spec, None))], ports)
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from pystap import paths
 from pystap.diagnostics import StapError
 from pystap.run import binaries, machine
 from pystap.run.initramfs import Initramfs
@@ -299,7 +298,9 @@ class Guest:
     # -- coming up --
 
     def _come_up(self) -> Machine:
-        spec = Spec(self.kernel, _base_archive(self.kernel).content(), self.memory, self.cpus, self.accel)
+        kernel = self.kernel
+        sources = (Path(__file__), binaries.guest(), _busybox())
+        spec = Spec(kernel, lambda: _base_archive(kernel).content(), sources, self.memory, self.cpus, self.accel)
         if self.use_template and self.accel == "tcg":
             try:
                 return self._restored(spec)
@@ -404,22 +405,22 @@ def _in_guest(source: Path, kernel: Kernel) -> Path:
     return inside.with_name(inside.name.split(".ko")[0] + ".ko")
 
 
-def _add_busybox(archive: Initramfs) -> None:
-    busybox = shutil.which("busybox")
-    if busybox is None:
+def _busybox() -> Path:
+    found = shutil.which("busybox")
+    if found is None:
         raise StapError("--vm needs a static busybox; install it: apt-get install busybox-static")
-    archive.file("/usr/bin/busybox", Path(busybox), 0o755)
-    for applet in _applets(busybox):
+    return Path(found)
+
+
+def _add_busybox(archive: Initramfs) -> None:
+    archive.file("/usr/bin/busybox", _busybox(), 0o755)
+    for applet in _applets():
         if applet not in archive:
             archive.link(applet, "/usr/bin/busybox")
 
 
-def _applets(busybox: str) -> list[str]:
-    remembered = paths.cache("vm") / "busybox-applets"
-    if not remembered.exists() or remembered.stat().st_mtime < os.stat(busybox).st_mtime:
-        done = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True)
-        remembered.write_text(done.stdout)
-    return remembered.read_text().split()
+def _applets() -> list[str]:
+    return subprocess.run([_busybox(), "--list-full"], capture_output=True, text=True, check=True).stdout.split()
 
 
 def _pump(file: int, port: socket.socket) -> None:

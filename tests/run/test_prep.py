@@ -1,0 +1,81 @@
+"""pystap-prep with packages made here; what the network would bring is left to a person."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pystap.run import kernels, prep
+
+RELEASE = "9.9.9+test-cloud-amd64"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYSTAP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def package(tmp_path: Path, name: str, files: dict[str, str]) -> str:
+    root = tmp_path / name
+    for path, content in {"DEBIAN/control": CONTROL.format(name=name), **files}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    made = tmp_path / f"{name}.deb"
+    subprocess.run(["dpkg-deb", "-b", root, made], check=True, capture_output=True)
+    return str(made)
+
+
+CONTROL = "Package: {name}\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody <n@example.org>\nDescription: test\n"
+
+
+def test_packages_become_a_kernel(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = package(
+        tmp_path,
+        f"linux-image-{RELEASE}",
+        {f"boot/vmlinuz-{RELEASE}": "image", f"lib/modules/{RELEASE}/kernel/net/a-b.ko": "x"},
+    )
+    headers = package(
+        tmp_path,
+        f"linux-headers-{RELEASE}",
+        {
+            f"usr/src/linux-headers-{RELEASE}/Makefile": "include /usr/src/linux-headers-9.9.9-common/Makefile\n",
+            f"usr/src/linux-headers-{RELEASE}/.config": "",
+        },
+    )
+    assert prep.main([image, headers]) == 0
+    kernel = kernels.find("9.9")
+    assert kernel.release == RELEASE
+    assert kernel.vmlinuz == cache / "kernels" / RELEASE / f"boot/vmlinuz-{RELEASE}"
+    assert kernel.module("a_b") == cache / "kernels" / RELEASE / f"lib/modules/{RELEASE}/kernel/net/a-b.ko"
+    assert kernel.build_tree is not None
+    included = (kernel.build_tree / "Makefile").read_text()
+    assert included == f"include {cache}/kernels/{RELEASE}/usr/src/linux-headers-9.9.9-common/Makefile\n"
+    assert f"{RELEASE}: image" in capsys.readouterr().out
+    assert not list((cache / "kernels").glob(".fetch-*"))
+
+
+def test_a_package_that_is_no_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = package(tmp_path, "hello", {"usr/share/x": ""})
+    assert prep.main([other]) == 1
+    assert "not a kernel's image, headers or debug symbols" in capsys.readouterr().err
+
+
+def test_a_release_that_is_not_in_the_archive(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prep, "_output", lambda command: "")
+    assert prep.main(["5.99"]) == 1
+    assert capsys.readouterr().err.startswith("ERROR: Debian's archive has no cloud-amd64 kernel 5.99; if it should")
+
+
+def test_a_series_means_its_newest_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = "\n".join(
+        f"linux-image-{r} - Linux"
+        for r in ("6.1-cloud-amd64", "6.1.0-9-cloud-amd64", "6.1.0-56-cloud-amd64", "6.1.0-47-cloud-amd64")
+    )
+    monkeypatch.setattr(prep, "_output", lambda command: found)
+    assert prep.resolve("6.1") == "6.1.0-56-cloud-amd64"
+    assert prep.resolve("6.1.0-47-cloud-amd64") == "6.1.0-47-cloud-amd64"
