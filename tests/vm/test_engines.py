@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import lzma
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from pystap import paths
 from pystap.build import build
-from pystap.run import binaries, kernels
+from pystap.run import binaries
 from pystap.run.vm import Guest
+from tests.support.kernels import Guests
 
-RELEASES = ["6.1.0-56-cloud-amd64", "6.12.117+deb12-cloud-amd64"]
+pytestmark = pytest.mark.vm
+
 
 HEAD = r"""
 #define STP_NO_OVERLOAD
@@ -52,14 +52,9 @@ class Text:
     files: dict[str, str]
 
 
-@pytest.fixture(scope="module", params=RELEASES)
-def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
-    if shutil.which("qemu-system-x86_64") is None:
-        pytest.skip("no qemu-system-x86_64")
-    if request.param not in kernels.releases():
-        pytest.skip(f"no kernel {request.param}: pystap-prep {request.param}")
-    with Guest(kernels.find(request.param), cpus=2) as machine:
-        yield machine
+@pytest.fixture
+def guest(series: str, guests: Guests) -> Guest:
+    return guests.get(series)
 
 
 def run(guest: Guest, code: str, engines: tuple[str, ...], command: str, options: str = "") -> tuple[str, str, int]:
