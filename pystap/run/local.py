@@ -29,12 +29,21 @@ def run(module: Path, options: RunOptions) -> int:
 
 def attach(name: str, output: str | None = None) -> int:
     """-A: shows what a detached module recorded, goes on with it, and takes it off in the end."""
-    found = sorted(paths.cache().rglob(f"{name}.ko"))
-    if not found:
-        raise StapError(f"there is no module {name} among those that pystap built")
     arguments = ["-o", output] if output else []
-    with subprocess.Popen([str(binaries.runner()), "-A", *arguments, str(found[0])]) as process, _handing_on(process):
+    command = [str(binaries.runner()), "-A", *arguments, str(module_file(name))]
+    with subprocess.Popen(command) as process, _handing_on(process):
         return process.wait()
+
+
+def module_file(name: str) -> Path:
+    """The file of a module that was built here, by its name: it holds the formats to print with."""
+    if name.endswith(".ko") and Path(name).exists():
+        return Path(name)
+    said = b"\0name=" + name.encode() + b"\0"
+    for path in (Path(f"{name}.ko"), *paths.cache("modules").rglob("*.ko")):
+        if path.exists() and said in path.read_bytes():
+            return path
+    raise StapError(f"there is no module {name} among those that pystap built; name its file: pystap -A FILE.ko")
 
 
 def _end_with_parent() -> None:
