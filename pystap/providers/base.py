@@ -55,6 +55,11 @@ class Request:
     target: Target
     options: Options
 
+    @property
+    def tolerant(self) -> bool:
+        """Whether it is no error when nothing resolves: near names, which are costly to find, would be seen by nobody."""
+        return self.point.optional or self.point.sufficient
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

@@ -117,7 +117,7 @@ def _module(request: Request, name: str) -> _Place:
 
 
 def _no_match(request: Request, pattern: str) -> str:
-    if request.point.components[0].name != "kernel" or "*" in pattern:
+    if request.tolerant or request.point.components[0].name != "kernel" or "*" in pattern:
         return "no match"
     similar = request.target.symbols().similar(pattern, 5)
     return f"no match (similar functions: {', '.join(similar)})" if similar else "no match"

@@ -130,7 +130,7 @@ def _in_kernel(request: Request) -> Iterator[Resolved]:
         point = f'kprobe.function("{site.symbol}"){suffix}'
         yield Resolved(site, NoScope(), point, is_return, context="kernel")
     if site is None:
-        raise Unresolved("no match", request.target.symbols().similar(pattern, 5))
+        raise Unresolved("no match", () if request.tolerant else request.target.symbols().similar(pattern, 5))
 
 
 def _in_modules(request: Request) -> Iterator[Resolved]:
