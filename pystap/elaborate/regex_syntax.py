@@ -11,7 +11,8 @@ _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "e": 27}
 _CLASSES = {
     "alnum": str.isalnum, "alpha": str.isalpha, "digit": str.isdigit, "lower": str.islower, "upper": str.isupper,
     "space": lambda c: c in " \t\n\v\f\r", "blank": lambda c: c in " \t",
-    "cntrl": lambda c: ord(c) < 32 or ord(c) == 127, "print": lambda c: 32 <= ord(c) < 127, "graph": lambda c: 32 < ord(c) < 127,
+    "cntrl": lambda c: ord(c) < 32 or ord(c) == 127,
+    "print": lambda c: 32 <= ord(c) < 127, "graph": lambda c: 32 < ord(c) < 127,
     "punct": lambda c: 32 < ord(c) < 127 and not c.isalnum(), "xdigit": lambda c: c in "0123456789abcdefABCDEF",
 }  # fmt: skip
 
