@@ -11,7 +11,6 @@ from pystap.codegen import names
 from pystap.ir import nodes as ir
 from pystap.source import Span
 
-
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 

@@ -105,22 +105,20 @@ class Output:
         e = self._e
         e.unit.needs.add("pretty")
         user = "true" if op.space is ir.Space.USER else "false"
-        with e.write.block(""):
-            e.write(f"struct stap_pretty pretty = stap_pretty_start(c, {e.place(op.place)}, {op.depth}, {user});")
-            e.write("")
-            for part in op.parts:
-                self._pretty_part(part)
-            e.write("stap_pretty_end(&pretty);")
+        e.write(f"stap_pretty_start(c, {e.place(op.place)}, {op.depth}, {user});")
+        for part in op.parts:
+            self._pretty_part(part)
+        e.write("stap_pretty_end(c);")
 
     def _pretty_part(self, part: ir.PrettyPart) -> None:
         e = self._e
-        e.write(f"stap_pretty_label(&pretty, {names.c_string(part.label)});")
+        label = names.c_string(part.label)
         if part.value is not None:
-            e.write(f"stap_pretty_value(&pretty, {part.type}, {e.value(part.value)});")
+            e.write(f"stap_pretty_value(c, {label}, {part.type}, {e.value(part.value)});")
         elif part.address is not None:
-            e.write(f"stap_pretty_address(&pretty, {part.type}, {e.value(part.address)});")
+            e.write(f"stap_pretty_address(c, {label}, {part.type}, {e.value(part.address)});")
         else:
-            e.write('stap_pretty_text(&pretty, "?");')
+            e.write(f"stap_pretty_unknown(c, {label});")
 
     def regex(self, op: ir.Regex) -> None:
         """Runs a compiled expression over a text."""

@@ -242,14 +242,14 @@ static __always_inline struct pt_regs *stap_user_registers(struct stap_context *
 	return current->mm ? task_pt_regs(current) : NULL;
 }
 
-static __always_inline s64 stap_register(struct stap_context *c, u32 number)
+static noinline s64 stap_register(struct stap_context *c, u32 number)
 {
 	const unsigned long *at = stap_register_of(c, c->regs, number);
 
 	return at ? *at : 0;
 }
 
-static __always_inline s64 stap_register_user(struct stap_context *c, u32 number)
+static noinline s64 stap_register_user(struct stap_context *c, u32 number)
 {
 	const unsigned long *at = stap_register_of(c, stap_user_registers(c), number);
 

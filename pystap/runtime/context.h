@@ -67,6 +67,16 @@ enum {
 	STAP_MATCHES = 32,	/* groups of a regular expression */
 };
 
+/* A value that is being printed by its type (pretty.h). */
+struct stap_pretty {
+	struct stap_sink sink;
+	struct stap_context *c;
+	u32 parts;
+	u32 items;
+	u32 depth;		/* $: 1, $$: 2 */
+	bool user;
+};
+
 struct stap_context {
 	u32 busy;
 	u32 cpu;
@@ -114,6 +124,9 @@ struct stap_context {
 	char match_text[STAP_STRING_BYTES] __aligned(8);
 	char error_text[STAP_STRING_BYTES] __aligned(8);
 	char scratch[STAP_STRING_BYTES] __aligned(8);
+#ifdef STAP_NEED_PRETTY
+	struct stap_pretty pretty;
+#endif
 #ifdef STAP_NEED_SYMBOLS
 	char symbol[KSYM_SYMBOL_LEN];
 #endif

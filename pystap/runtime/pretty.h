@@ -49,15 +49,6 @@ struct stap_type {
 
 static const struct stap_type stap_types[];
 
-struct stap_pretty {
-	struct stap_sink sink;
-	struct stap_context *c;
-	u32 parts;
-	u32 items;
-	u32 depth;		/* $: 1, $$: 2 */
-	bool user;
-};
-
 static void stap_pretty_text(struct stap_pretty *pretty, const char *text)
 {
 	stap_put(&pretty->sink, text, strnlen(text, MAXSTRINGLEN));
@@ -269,13 +260,18 @@ static void stap_pretty_at(struct stap_pretty *pretty, u32 index, u64 address, u
 
 /* --- what generated code calls ------------------------------------------------------------------------- */
 
-static struct stap_pretty stap_pretty_start(struct stap_context *c, char *to, u32 depth, bool user)
+static noinline void stap_pretty_start(struct stap_context *c, char *to, u32 depth, bool user)
 {
-	struct stap_pretty pretty = {
-		.sink = { .buffer = to, .size = MAXSTRINGLEN - 1 }, .c = c, .depth = depth, .user = user,
-	};
+	struct stap_pretty *pretty = &c->pretty;
 
-	return pretty;
+	pretty->sink.buffer = to;
+	pretty->sink.size = MAXSTRINGLEN - 1;
+	pretty->sink.used = 0;
+	pretty->c = c;
+	pretty->parts = 0;
+	pretty->items = 0;
+	pretty->depth = depth;
+	pretty->user = user;
 }
 
 /* A part begins with its label, `name=`. */
@@ -287,33 +283,47 @@ static void stap_pretty_label(struct stap_pretty *pretty, const char *label)
 	stap_pretty_text(pretty, label);
 }
 
-static __maybe_unused void stap_pretty_value(struct stap_pretty *pretty, u32 index, s64 value)
+/* An error while the value or address was found: shown, and forgotten. */
+static bool stap_pretty_failed(struct stap_context *c)
 {
-	const struct stap_type *type = &stap_types[index];
+	if (likely(!c->last_error))
+		return false;
+	stap_error_clear(c);
+	stap_pretty_text(&c->pretty, "ERROR");
+	return true;
+}
 
-	if (unlikely(pretty->c->last_error)) {
-		stap_error_clear(pretty->c);
-		stap_pretty_text(pretty, "ERROR");
-	} else if (!pretty->depth) {
+static __maybe_unused noinline void stap_pretty_value(struct stap_context *c, const char *label, u32 index, s64 value)
+{
+	struct stap_pretty *pretty = &c->pretty;
+
+	stap_pretty_label(pretty, label);
+	if (stap_pretty_failed(c))
+		return;
+	if (!pretty->depth)
 		stap_pretty_number(pretty, 'x', STAP_FIELD_SPECIAL, value);
-	} else {
-		stap_pretty_scalar(pretty, type, value);
-	}
+	else
+		stap_pretty_scalar(pretty, &stap_types[index], value);
 }
 
-static __maybe_unused void stap_pretty_address(struct stap_pretty *pretty, u32 index, s64 address)
+static __maybe_unused noinline void stap_pretty_address(struct stap_context *c, const char *label, u32 index,
+							s64 address)
 {
-	if (unlikely(pretty->c->last_error)) {
-		stap_error_clear(pretty->c);
-		stap_pretty_text(pretty, "ERROR");
-	} else {
-		stap_pretty_at(pretty, index, address, 0);
-	}
+	stap_pretty_label(&c->pretty, label);
+	if (!stap_pretty_failed(c))
+		stap_pretty_at(&c->pretty, index, address, 0);
 }
 
-static void stap_pretty_end(struct stap_pretty *pretty)
+/* A variable that has no value here. */
+static __maybe_unused noinline void stap_pretty_unknown(struct stap_context *c, const char *label)
 {
-	pretty->sink.buffer[pretty->sink.used] = 0;
+	stap_pretty_label(&c->pretty, label);
+	stap_pretty_text(&c->pretty, "?");
+}
+
+static noinline void stap_pretty_end(struct stap_context *c)
+{
+	c->pretty.sink.buffer[c->pretty.sink.used] = 0;
 }
 
 #endif

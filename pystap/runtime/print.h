@@ -22,7 +22,7 @@ static void stap_flush(struct stap_context *c)
 	stap_flush_urgent(c, false);
 }
 
-static __always_inline char *stap_print_start(struct stap_context *c, u32 kind, u32 value)
+static noinline char *stap_print_start(struct stap_context *c, u32 kind, u32 value)
 {
 	struct stap_item *item;
 
@@ -46,7 +46,7 @@ static __always_inline char *stap_print_long(char *at, s64 value)
 }
 
 /* `text` is storage of a script string: aligned, and readable up to the word that its end lies in. */
-static __always_inline char *stap_print_string(char *at, const char *text)
+static noinline char *stap_print_string(char *at, const char *text)
 {
 	struct stap_string *string = (struct stap_string *)at;
 	u32 length = stap_copy(string->bytes, text);

@@ -1,5 +1,6 @@
 /* pretty.h and histogram.h: the layouts of outputs that people read. */
 #define STAP_BUCKETS 128
+#define STAP_NEED_PRETTY 1
 #include "test.h"
 #include "pretty.h"
 #include "histogram.h"
@@ -35,27 +36,26 @@ static struct point origin = { 1, -2, '\210', "or\"igin", 5, { { 1, 2, 3, 4, 5, 
 static const char *printed(u32 type, const void *at, u32 depth)
 {
 	static struct text to;
-	struct stap_pretty pretty = stap_pretty_start(&c, to.s, depth, false);
 
-	stap_pretty_label(&pretty, "p=");
-	stap_pretty_address(&pretty, type, (s64)(uintptr_t)at);
-	stap_pretty_end(&pretty);
+	stap_pretty_start(&c, to.s, depth, false);
+	stap_pretty_address(&c, "p=", type, (s64)(uintptr_t)at);
+	stap_pretty_end(&c);
 	return to.s;
 }
 
 static void values(void)
 {
 	struct text to;
-	struct stap_pretty pretty = stap_pretty_start(&c, to.s, 0, false);
 
-	stap_pretty_label(&pretty, "a=");
-	stap_pretty_value(&pretty, INT, 0x340);
-	stap_pretty_label(&pretty, "b=");
-	stap_pretty_text(&pretty, "?");
-	stap_pretty_label(&pretty, "c=");
-	stap_pretty_value(&pretty, INT, 0);
-	stap_pretty_end(&pretty);
-	CHECK_TEXT(to.s, "a=0x340 b=? c=0x0");
+	stap_pretty_start(&c, to.s, 0, false);
+	stap_pretty_value(&c, "a=", INT, 0x340);
+	stap_pretty_unknown(&c, "b=");
+	stap_pretty_value(&c, "c=", INT, 0);
+	c.last_error = "a fault on the way to it";
+	stap_pretty_value(&c, "d=", INT, 0);
+	stap_pretty_end(&c);
+	CHECK_TEXT(to.s, "a=0x340 b=? c=0x0 d=ERROR");
+	CHECK(!c.last_error);
 }
 
 static void histograms(void)
