@@ -31,8 +31,9 @@ def lines(program: Program) -> Iterator[str]:
         yield "# probes"
         for probe in program.probes:
             yield from _probe(probe)
-    if any(g.display for g in program.globals):
-        yield "end /* <- end */"  # shows the globals that are only written
+    for variable in program.globals:
+        if variable.display:
+            yield "end /* <- end */"  # shows the global at exit
 
 
 def _global(variable: GlobalVariable) -> str:

@@ -87,7 +87,7 @@ class Inference(Values):
         for variable, cell in self.cells.items():
             variable.type = cell.root().type or "long"
         for shape in self.shapes.values():
-            shape.variable.variable.type = shape.value.root().type or "unknown"
+            shape.variable.variable.type = shape.value.root().type or "long"
             shape.variable.keys = tuple(k.root().type or "long" for k in shape.keys)
             self._check_form(shape)
 

@@ -188,7 +188,7 @@ TAPSET = {
         function pid:long() %{ /* pure */ %}
         function pp:string() %{ /* pure */ /* stable */ %}
         """,
-    "exit.stp": "function exit() %{ /* unprivileged */ %}  function panic(m:string) %{ /* guru */ %}",
+    "exit.stp": "function exit() %{ /* unprivileged */ %} function error(m:string) %{ %}  function panic(m:string) %{ /* guru */ %}",
     "string.stp": "function strlen:long(s:string) %{ /* pure */ %}",
     "counter.stp": """
         private global hidden = 3
