@@ -22,4 +22,14 @@ def lower(program: Program, options: Options, diagnostics: Diagnostics) -> Modul
 
     module = lower_program(program, options, diagnostics)
     diagnostics.stop_on_errors()
-    return budget(lock(merge(module)), options)
+    module = budget(lock(merge(module)), options)
+    if options.verbose[2] > 2:
+        _check(module)
+    return module
+
+
+def _check(module: Module) -> None:
+    from pystap.ir.check import check
+
+    problems = check(module)
+    assert not problems, problems
