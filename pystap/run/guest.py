@@ -29,7 +29,9 @@ def run(module: Path, options: RunOptions) -> int:
     kernel = kernels.find(options.vm)
     in_guest = f"/lib/modules/pystap/{module.name}"
     files = {RUNNER: binaries.runner(), in_guest: module}
-    wanted = (*options.modules, *_listed(module, "stap_modules"))
+    # What is not there may be loaded by -c's command itself; if it is not, the probes say so.
+    probed = (m for m in _listed(module, "stap_modules") if (Path(m).exists() if "/" in m else kernel.module(m)))
+    wanted = (*options.modules, *probed)
     host_files = [*options.files, *_listed(module, "stap_files"), *files_of_command(options.command)]
     guest = Guest(kernel, modules=wanted, files=files, host_files=tuple(host_files), cpus=options.cpus)
     if options.memory_mb:

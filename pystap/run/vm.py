@@ -374,7 +374,7 @@ def module_files(kernel: Kernel, names: Iterable[str], strict: bool = True) -> l
     found: list[Path] = []
 
     def add(name: str) -> None:
-        path = kernel.module(name)
+        path = Path(name) if "/" in name else kernel.module(name)
         if path is None:
             if strict:
                 raise StapError(f"kernel {kernel.release} has no module {name}, or it is built in")
@@ -400,8 +400,9 @@ def _depends(module: Path) -> list[str]:
 
 
 def _in_guest(source: Path, kernel: Kernel) -> Path:
-    assert kernel.modules_dir is not None
-    inside = Path("/lib/modules") / kernel.release / source.relative_to(kernel.modules_dir)
+    inside = source.absolute()
+    if kernel.modules_dir is not None and source.is_relative_to(kernel.modules_dir):
+        inside = Path("/lib/modules") / kernel.release / source.relative_to(kernel.modules_dir)
     return inside.with_name(inside.name.split(".ko")[0] + ".ko")
 
 

@@ -36,6 +36,9 @@ struct options {
 extern struct options options;
 extern bool errors_seen;		/* the script reported an ERROR */
 
+/* options.c */
+void read_options(int argc, char **argv);
+
 /* main.c */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 double now(void);
