@@ -96,7 +96,7 @@ def kernel_sites(target: Target, pattern: str, is_return: bool = False, maxactiv
 
 def _no_function(name: str, pattern: str) -> bool:
     """Labels of assembly code, padding, and the unlikely halves of functions, unless they are asked for by name."""
-    return name != pattern and (name.startswith((".", "__pfx_", "__cfi_")) or ".cold" in name)
+    return name != pattern and (name.startswith((".", "__pfx_", "__cfi_", "__SCT__")) or ".cold" in name)
 
 
 def module_sites(
