@@ -416,7 +416,7 @@ def argument(names: list[str], kind: str, n: int, parameter: str) -> Argument:
 
 
 HEX_RESULT = {"mmap2", "brk", "mremap", "shmat"}
-NO_RETURN = {"exit", "exit_group", "rt_sigreturn"}
+NO_RETURN: set[str] = set()
 RETURN_EXTRA = {
     "pipe": (
         "fildes_uaddr = @entry(__sys_ulong(1))",
