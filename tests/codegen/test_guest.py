@@ -1,4 +1,4 @@
-"""Modules under load in a guest of two CPUs: nothing is lost, nothing hangs, and what is bad fails its handler alone."""
+"""Modules under load in a guest of two CPUs: nothing is lost, nothing hangs, what is bad fails its handler alone."""
 
 from __future__ import annotations
 
