@@ -20,7 +20,7 @@ from pystap.options import Options
 from pystap.syntax import ast
 from tests.support.elaborating import program_of
 
-_FUNCTIONS = """
+FUNCTIONS = """
 global g, h, gs = "G", hs = "H", arr, names
 function bump:long(x:long) { g += x; println("bump", x, g); return g }
 function tell:string(s:string) { gs = s . "!"; hs .= "h"; println("tell", s); return s . gs }
@@ -394,10 +394,15 @@ class Writer:
     def body(self, depth: int) -> str:
         return " ".join(self.statement(depth) for _ in range(self.rng.randrange(1, 4)))
 
-    def script(self) -> str:
-        start = 'a = 2; b = 5; s = "s"; t = "t"; names[0] = "n"; arr[1] = 7;'
+    def program(self) -> str:
+        """A body that begins from a known state and shows where it ended."""
+        start = 'a = 2; b = 5; g = h = 0; s = "s"; t = "t"; gs = "G"; hs = "H";'
+        arrays = 'arr[0] = 0; arr[1] = 7; names[0] = "n"; names[1] = "";'
         end = "println(a, b, g, h, s, t, gs, hs, arr[0], arr[1], names[0], names[1]);"
-        return f"{_FUNCTIONS}probe begin {{ {start} {self.body(2)} {self.body(1)} {end} }}\n"
+        return f"{start} {arrays} {self.body(2)} {self.body(1)} {end}"
+
+    def script(self) -> str:
+        return f"{FUNCTIONS}probe begin {{ {self.program()} }}\n"
 
 
 def compare(seed: int) -> None:
