@@ -11,19 +11,24 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pystap import paths
 from pystap.arch import X86_64, Arch, by_machine, by_uname
 from pystap.debuginfo.api import Tracepoint
 from pystap.debuginfo.btf import Btf, load_index
 from pystap.debuginfo.elf import Elf
+from pystap.debuginfo.layered import Layered
 from pystap.debuginfo.locate import ModuleTree, kernel_debug_paths, module_name
+from pystap.debuginfo.opening import open_kernel, open_module
 from pystap.debuginfo.symbolic import SymbolicInfo
 from pystap.debuginfo.symtab import NameTable, SymbolTable
 from pystap.diagnostics import StapError, Unresolved
 
-_FORMAT = "1"  # of the files in the cache: raise it when their layout changes
+if TYPE_CHECKING:
+    from pystap.debuginfo.dwarf import Dwarf
+
+_FORMAT = "2"  # of the files in the cache: raise it when their layout changes
 
 
 class KernelFiles(Protocol):
@@ -61,7 +66,7 @@ class Target:
         self.module_tree = ModuleTree(modules_dir)
         self.arch = arch or by_uname(os.uname().machine) or X86_64
         self.header_types: Callable[[str], Btf] | None = None  # of "kernel<linux/x.h>"; set by who may compile
-        self._module_infos: dict[str, SymbolicInfo] = {}
+        self._module_infos: dict[str, Layered] = {}
 
     @classmethod
     def of(cls, release: str | None, find: Callable[[str], KernelFiles] | None = None) -> Target:
@@ -178,9 +183,13 @@ class Target:
         """The kernel's symbols; raises Unresolved where no image is at hand."""
         return self._symbols
 
-    def kernel_info(self) -> SymbolicInfo:
+    def kernel_info(self) -> Layered:
         """Functions, types and tracepoints of the kernel."""
         return self._kernel_info
+
+    def dwarf(self, module: str | None = None) -> Dwarf | None:
+        """The DWARF of the kernel or of a module; None where it is not installed."""
+        return (self.module_info(module) if module else self.kernel_info()).dwarf
 
     @cached_property
     def btf(self) -> Btf | None:
@@ -201,10 +210,13 @@ class Target:
         return SymbolTable.open(folder / "symbols")
 
     @cached_property
-    def _kernel_info(self) -> SymbolicInfo:
+    def _kernel_info(self) -> Layered:
         folder = self._extract()
         systems = NameTable.open(folder / "systems") if folder else NameTable(b"")
-        return SymbolicInfo(self._symbols, self.btf, self.arch, self._system_of(systems), None, self.debuginfo_advice)
+        symbolic = SymbolicInfo(
+            self._symbols, self.btf, self.arch, self._system_of(systems), None, self.debuginfo_advice
+        )
+        return Layered(symbolic, lambda: open_kernel(self), search_types=False)
 
     def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
         """Tracepoints of the kernel and of its modules by glob of `name` or `system:name`."""
@@ -285,14 +297,14 @@ class Target:
             raise Unresolved(f"no module '{name}' under {where}", near, "a module elsewhere can be given by its path")
         return found
 
-    def module_info(self, name: str) -> SymbolicInfo:
+    def module_info(self, name: str) -> Layered:
         """Functions and types of a module, found by name under /lib/modules/RELEASE or given by path."""
         known = self._module_infos.get(name)
         if known is None:
             known = self._module_infos[name] = self._open_module(self.module_path(name))
         return known
 
-    def _open_module(self, path: Path) -> SymbolicInfo:
+    def _open_module(self, path: Path) -> Layered:
         from pystap.debuginfo.image import module_systems
         from pystap.debuginfo.symtab import module_symbols
 
@@ -301,9 +313,10 @@ class Target:
         btf = Btf(blob, self.btf) if blob and self.btf else None
         symbols = SymbolTable.of(module_symbols(elf))
         systems = module_systems(elf)
-        return SymbolicInfo(
+        symbolic = SymbolicInfo(
             symbols, btf, self.arch, lambda n: systems.get(n, ""), module_name(path), self.debuginfo_advice
         )
+        return Layered(symbolic, lambda: open_module(self, path, elf), search_types=True)
 
     # --- what is missing, and how to get it ---
 

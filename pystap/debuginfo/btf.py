@@ -66,6 +66,7 @@ class Btf:
         self.end: int = self._first + len(self._index.offsets)
         self.string_size: int = self._first_string + (len(blob) - strings)
         self._types: dict[int, CType] = {0: VOID}
+        self._enumerators: dict[str, int] | None = None
 
     def index_files(self) -> tuple[bytes, bytes]:
         """The index as two files' bytes, for `load_index`."""
@@ -138,6 +139,13 @@ class Btf:
                 assert isinstance(ctype, Enum)
                 out.update(dict(ctype.values))
         return out
+
+    def enumerator(self, name: str) -> int | None:
+        """The value of an enumerator, of this blob or its base; None where there is none of that name."""
+        if self._enumerators is None:
+            self._enumerators = self.enumerators()
+        found = self._enumerators.get(name)
+        return self.base.enumerator(name) if found is None and self.base else found
 
     def ids(self, name: str, letters: str) -> list[int]:
         """Ids of the types with that name and of one of those kinds: this blob's first, then the base's."""

@@ -30,7 +30,9 @@ class Covering(NamedTuple):
 
     symbol: str
     offset: int
-    probeable: bool
+    probeable: bool = True
+    fentry: bool = False  # the symbol begins with an ftrace call
+    place: int = 0  # the symbol's own address, as its module or kernel counts
 
 
 Cover = Callable[[int], "Covering | None"]  # link-time address -> the symbol that holds it
@@ -56,6 +58,10 @@ class Dwarf:
         self._make_index = index
         self._cover = cover
         self._frames = Frames(dwarf)
+
+    def covering(self, pc: int) -> Covering | None:
+        """The symbol that holds a link-time address."""
+        return self._cover(pc)
 
     @cached_property
     def index(self) -> Index:
@@ -142,13 +148,17 @@ class Dwarf:
         if not chosen and nearest and spec.lines:
             wanted = spec.lines[0][0] + base
             chosen = sorted(known, key=lambda k: (abs(k[0] - wanted), k[0]))[:1]
+        shown: set[int] = set()
         for line, pc in chosen:
+            if pc in shown:  # several lines that begin at one instruction are one probe, at the first of them
+                continue
+            shown.add(pc)
             address = self._address(entry, pc, entry.file, line)
             if address is not None:
                 yield address
 
     def _line_addresses(self, entry: Entry) -> list[tuple[int, int]]:
-        """(line, its lowest address) of a function's own lines, by line; lines of what is inlined into it are not its own."""
+        """(line, its lowest address) of a function's own lines, by line."""
         die = self.sections.die(entry.die)
         table = self.types.lines(die)
         first: dict[int, int] = {}

@@ -78,6 +78,7 @@ def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol],
             systems = kernel_systems(elf, symbols, btf) if elf else ()
             symbols = symbols or [KernelSymbol(f, 0, "T") for f in btf.functions("*")]
         (folder / "symbols").write_bytes(SymbolTable.build(symbols))
+        (folder / "symbols.addresses").write_bytes(SymbolTable.open(folder / "symbols").by_address())
         (folder / "systems").write_bytes(NameTable.build(f"{n}\t{s}" for n, s in systems))
         if elf:
             (folder / "machine").write_text(str(elf.machine))

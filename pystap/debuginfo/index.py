@@ -25,6 +25,7 @@ from pystap.debuginfo.symtab import NameTable
 
 FORMAT = "dwarf-1"
 _PROGRESS_AFTER = 0.7  # seconds: a progress line only where one waits
+WORTH_KEEPING = 1 << 20  # bytes of .debug_info: smaller files are walked in less time than a look-up saves
 _PARALLEL_FROM = 8 << 20  # bytes of .debug_info
 
 

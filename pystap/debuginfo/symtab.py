@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import translate
+from functools import cached_property
 from pathlib import Path
 
 from pystap.debuginfo.elf import SHF_EXECINSTR, Elf
@@ -91,6 +92,20 @@ class NameTable:
         """All names, with repetitions."""
         return [line.partition(b"\t")[0].decode() for line in bytes(self._data).splitlines()]
 
+    def lines(self) -> Iterator[tuple[int, str, str]]:
+        """(where the line stands, name, payload) of all lines."""
+        at = 0
+        for line in bytes(self._data).splitlines(keepends=True):
+            name, _, payload = line.decode().rstrip("\n").partition("\t")
+            yield at, name, payload
+            at += len(line)
+
+    def line_at(self, place: int) -> tuple[str, str]:
+        """(name, payload) of the line that stands there."""
+        end = self._data.find(b"\n", place)
+        name, _, payload = bytes(self._data[place:end]).decode().partition("\t")
+        return name, payload
+
     def _with_prefix(self, prefix: bytes) -> list[bytes]:
         """Binary search for the first line at or after the prefix, and for the first one past it."""
         start = self._lower_bound(prefix)
@@ -112,9 +127,9 @@ class NameTable:
 class SymbolTable:
     """Symbols by name and by address."""
 
-    def __init__(self, table: NameTable) -> None:
+    def __init__(self, table: NameTable, places: Path | None = None) -> None:
         self._table = table
-        self._addresses: tuple[array[int], list[KernelSymbol]] | None = None
+        self._places = places  # the file that `by_address` was written to
 
     @classmethod
     def build(cls, symbols: Iterable[KernelSymbol]) -> bytes:
@@ -128,8 +143,9 @@ class SymbolTable:
 
     @classmethod
     def open(cls, path: Path) -> SymbolTable:
-        """A table in a file."""
-        return cls(NameTable.open(path))
+        """A table in a file; `path`.addresses beside it makes look-ups by address fast."""
+        places = path.with_name(path.name + ".addresses")
+        return cls(NameTable.open(path), places if places.exists() else None)
 
     def functions(self, pattern: str) -> list[str]:
         """Names of functions that match a glob and can be probed, sorted, each once."""
@@ -159,18 +175,32 @@ class SymbolTable:
 
     def at(self, address: int) -> tuple[KernelSymbol, int] | None:
         """The function that covers a link-time address, and the distance from its start."""
-        if self._addresses is None:
-            known = sorted(
-                (s for s in self.symbols("*") if s.is_function), key=lambda s: (s.address, s.type.islower(), s.name)
-            )
-            self._addresses = array("Q", (s.address for s in known)), known
-        starts, known = self._addresses
+        starts, places = self._functions_by_address
         index = bisect_right(starts, address) - 1
+        while index > 0 and starts[index - 1] == starts[index]:  # of several names, the first in the file's order
+            index -= 1
         if index < 0:
             return None
-        first = known[starts.index(starts[index])] if index and starts[index - 1] == starts[index] else known[index]
-        distance = address - first.address
-        return (first, distance) if distance < max(first.size, 1) else None
+        found = _parse(*self._table.line_at(places[index]))
+        distance = address - found.address
+        return (found, distance) if distance < max(found.size, 1) else None
+
+    @cached_property
+    def _functions_by_address(self) -> tuple[array[int], array[int]]:
+        """Addresses of functions, ascending, and where their lines stand: from a file where there is one."""
+        numbers: array[int] = array("Q")
+        numbers.frombytes(self._places.read_bytes() if self._places else self.by_address())
+        half = len(numbers) // 2
+        return numbers[:half], numbers[half:]
+
+    def by_address(self) -> bytes:
+        """The table that `at` needs, as a file's bytes."""
+        known = sorted(
+            (symbol.address, symbol.type.islower(), place)
+            for place, symbol in ((place, _parse(name, payload)) for place, name, payload in self._table.lines())
+            if symbol.is_function
+        )
+        return array("Q", [row[0] for row in known] + [row[2] for row in known]).tobytes()
 
 
 def kernel_symbols(image: Elf, names: list[tuple[int, str, str]]) -> list[KernelSymbol]:

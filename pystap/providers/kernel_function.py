@@ -11,7 +11,9 @@ from typing import ClassVar
 
 from pystap.debuginfo.api import DebugInfo, Function, Scope
 from pystap.diagnostics import Unresolved
+from pystap.providers import kernel_dwarf
 from pystap.providers.base import NoScope, Request, Resolved
+from pystap.providers.kernel_dwarf import Part
 from pystap.providers.kprobe import KprobeSite, kernel_sites, module_sites, suffixes
 from pystap.providers.scopes import LazyScope, ReturnScope
 
@@ -48,11 +50,41 @@ class KernelFunction:
         """All functions that the point means; raises Unresolved where there is none or DWARF is needed."""
         if request.point.components[-1].name == "absolute":
             return [_absolute(request)]
+        with_dwarf = _parts(request)
+        if with_dwarf:
+            return _by_dwarf(request, with_dwarf)
         _refuse_what_needs_dwarf(request)
         pattern = request.point.components[1].argument
         if isinstance(pattern, int):
             return [_at_address(request, pattern)]
         return _functions(request, str(pattern))
+
+
+def _parts(request: Request) -> list[Part]:
+    """The kernel or the modules that are meant, with their DWARF; none where one of them has none."""
+    target = request.target
+    if request.point.components[0].name == "kernel":
+        dwarf = target.dwarf()
+        return [Part.of(request, dwarf, "kernel")] if dwarf else []
+    wanted = str(request.arguments[0])
+    parts = []
+    for name in [wanted] if "/" in wanted else target.modules(wanted) or [wanted]:
+        dwarf = target.dwarf(name)
+        if dwarf is None:
+            return []
+        parts.append(Part.of(request, dwarf, f'module("{name}")'))
+    return parts
+
+
+def _by_dwarf(request: Request, parts: list[Part]) -> Iterator[Resolved]:
+    suffix, is_return, maxactive = suffixes(request)
+    found = False
+    for part in parts:
+        for resolved in kernel_dwarf.resolve(request, part, suffix, is_return, maxactive):
+            found = True
+            yield resolved
+    if not found:
+        raise Unresolved(_no_match(request, str(request.point.components[1].argument).partition("@")[0]))
 
 
 def _refuse_what_needs_dwarf(request: Request) -> None:

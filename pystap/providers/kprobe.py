@@ -68,7 +68,7 @@ class Kprobe:
 def suffixes(request: Request) -> tuple[str, bool, int]:
     """Of the written point: what follows function(...), whether it is a return probe, and its maxactive."""
     names = [c.name for c in request.point.components]
-    at = max(i for i, name in enumerate(names) if name == "function")
+    at = max(i for i, name in enumerate(names) if name in ("function", "statement"))
     rest = request.point.components[at + 1 :]
     maxactive = next((c.argument for c in rest if c.name == "maxactive"), 0)
     assert isinstance(maxactive, int)

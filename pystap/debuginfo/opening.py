@@ -1,0 +1,160 @@
+"""Finds and opens the DWARF of a kernel or module, refusing another build's; keeps its index in the cache."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pystap import paths
+from pystap.debuginfo.elf import SHF_EXECINSTR, Elf
+from pystap.debuginfo.locate import (
+    build_id_paths,
+    debuglink_paths,
+    kernel_debug_paths,
+    module_debug_paths,
+    module_name,
+)
+from pystap.diagnostics import StapError
+
+if TYPE_CHECKING:
+    from pystap.debuginfo.ctype import CType
+    from pystap.debuginfo.dwarf import Covering, Dwarf
+    from pystap.debuginfo.dwarf_types import Complete
+    from pystap.debuginfo.index import Index
+    from pystap.debuginfo.sections import Sections
+    from pystap.target import Target
+
+
+def open_kernel(target: Target) -> Dwarf | None:
+    """The kernel's DWARF; None where no debug vmlinux is there. One of another build is an error that names both."""
+    from pystap.debuginfo.dwarf import Covering, Dwarf
+    from pystap.debuginfo.sections import Sections
+
+    path = _kernel_file(target)
+    if path is None:
+        return None
+    sections = Sections.open(path)
+    _require_same_build(path, sections.elf.build_id(), target.build_id, f"kernel {target.release}")
+    symbols = target.symbols()
+
+    def cover(pc: int) -> Covering | None:
+        found = symbols.at(pc)
+        if found is None:
+            return None
+        symbol, offset = found
+        return Covering(symbol.name, offset, symbol.probeable, symbol.has_fentry, symbol.address)
+
+    return Dwarf(sections, lambda: _index(sections), cover, None, complete=_completer(target))
+
+
+def open_module(target: Target, path: Path, module: Elf) -> Dwarf | None:
+    """A module's DWARF, in its own file or in a debug file of the same build; None where there is none."""
+    from pystap.debuginfo.sections import Sections
+
+    name = module_name(path)
+    for candidate in (path, *_module_files(target, path, module)):
+        if candidate != path and not candidate.is_file():
+            continue
+        elf = module if candidate == path else Elf.open(candidate)
+        if elf.section(".debug_info") is None:
+            continue
+        if candidate != path:
+            _require_same_build(candidate, elf.build_id(), module.build_id(), f"module {name}")
+        sections = Sections(elf)
+        return _module_dwarf(target, sections, name)
+    return None
+
+
+def _module_dwarf(target: Target, sections: Sections, name: str) -> Dwarf:
+    from pystap.debuginfo.dwarf import Dwarf
+
+    return Dwarf(sections, lambda: _index(sections), _Symbols(sections).cover, name, complete=_completer(target))
+
+
+def _kernel_file(target: Target) -> Path | None:
+    if target.debuginfo is not None:
+        return target.debuginfo
+    candidates = kernel_debug_paths(target.release, _roots(target))
+    build_id = target.build_id
+    by_id = build_id_paths(build_id, _roots(target)) if build_id else iter(())
+    return next((p for p in (*candidates, *by_id) if p.is_file()), None)
+
+
+def _roots(target: Target) -> list[Path]:
+    """The directories that are laid out like /usr/lib/debug; the one that holds the debug vmlinux comes first."""
+    roots = [Path("/usr/lib/debug"), paths.cache("kernels") / target.release / "usr/lib/debug"]
+    if target.debuginfo is not None:
+        roots.insert(0, target.debuginfo.parent.parent)
+    return roots
+
+
+def _module_files(target: Target, path: Path, module: Elf) -> Iterator[Path]:
+    roots = _roots(target)
+    build_id, link = module.build_id(), module.debuglink()
+    if build_id:
+        yield from build_id_paths(build_id, roots)
+    yield from module_debug_paths(path, target.release, target.module_tree.root, roots)
+    if link:
+        yield from debuglink_paths(path, link, roots)
+
+
+def _require_same_build(path: Path, found: str | None, wanted: str | None, what: str) -> None:
+    if found and wanted and found != wanted:
+        raise StapError(f"{path} is debug-info of another build: its build-id is {found}, that of {what} is {wanted}")
+
+
+def _completer(target: Target) -> Complete:
+    """Structs that a unit only declares are defined in BTF."""
+
+    @cache
+    def complete(kind: str, name: str) -> CType | None:
+        btf = target.btf
+        ids = btf.ids(name, "u" if kind == "union" else "s") if btf else []
+        return btf.by_id(ids[0]) if btf and ids else None
+
+    return complete
+
+
+def _index(sections: Sections) -> Index:
+    """Kept by build-id; small files without one are walked each time."""
+    from pystap.debuginfo import index
+
+    build_id = sections.elf.build_id()
+    if build_id is None or len(sections.info) < index.WORTH_KEEPING:
+        return index.index_in_memory(sections)
+    return index.open_index(sections, build_id, paths.cache(index.FORMAT))
+
+
+class _Symbols:
+    """The functions of an object file by address, in the layout that its Sections gave it."""
+
+    def __init__(self, sections: Sections) -> None:
+        elf = sections.elf
+        rows: list[tuple[int, int, str, int, bool]] = []
+        for s in elf.symbols():
+            if (
+                0 < s.section < len(elf.sections)
+                and s.kind in (0, 1, 2)
+                and not s.name.startswith((".L", "__UNIQUE_ID"))
+            ):
+                section = elf.sections[s.section]
+                code = bool(section.flags & SHF_EXECINSTR)
+                if code and s.kind != 2:
+                    continue
+                gone = code and section.name.startswith((".init", ".exit", ".noinstr"))
+                rows.append((sections.bases.get(s.section, 0) + s.value, s.size, s.name, s.value, not gone))
+        self._rows = sorted(rows)
+        self._starts = [row[0] for row in self._rows]
+
+    def cover(self, pc: int) -> Covering | None:
+        """The symbol that holds an address."""
+        from pystap.debuginfo.dwarf import Covering
+
+        for row in reversed(self._rows[max(0, bisect_right(self._starts, pc) - 4) : bisect_right(self._starts, pc)]):
+            start, size, name, value, probeable = row
+            if start <= pc < start + max(size, 1):
+                return Covering(name, pc - start, probeable, True, value)
+        return None

@@ -1,0 +1,162 @@
+"""kernel.* and module("m").* where DWARF is there: files and lines, inlined copies, statements, labels, callees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pystap.debuginfo.api import Address, Scope
+from pystap.debuginfo.spec import Spec, parse
+from pystap.diagnostics import Unresolved
+from pystap.providers.base import Request, Resolved
+from pystap.providers.kprobe import ANCHOR, KprobeSite
+from pystap.providers.scopes import LazyScope, ReturnScope
+
+if TYPE_CHECKING:
+    from pystap.debuginfo.dwarf import Dwarf
+
+_MASK = 0xFFFFFFFFFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The kernel or a module, as points spell it, with its DWARF."""
+
+    prefix: str
+    dwarf: Dwarf
+    module: str | None
+    anchor: int | None  # the kernel's: the link-time address that sites are measured from
+
+    @classmethod
+    def of(cls, request: Request, dwarf: Dwarf, prefix: str) -> Part:
+        """The part that a request is about."""
+        anchor = request.target.symbols().lookup(ANCHOR) if dwarf.module is None else None
+        return cls(prefix, dwarf, dwarf.module, anchor.address if anchor else None)
+
+    def site(self, address: Address, is_return: bool = False, maxactive: int = 0) -> KprobeSite:
+        """What the kprobe engine registers for an address."""
+        where = self.dwarf.covering(address.address)
+        assert where is not None
+        distance: int | None = where.place
+        if self.module is None:
+            distance = where.place - self.anchor if self.anchor is not None else None
+        return KprobeSite(
+            where.symbol,
+            module=self.module,
+            offset=where.offset,
+            distance=distance,
+            fentry=where.fentry and where.offset == 0,
+            is_return=is_return,
+            maxactive=maxactive,
+        )
+
+    def resolved(self, address: Address, point: str, is_return: bool = False, maxactive: int = 0) -> Resolved:
+        """The place, its scope and its spelling."""
+
+        def scope() -> Scope:
+            found = self.dwarf.scope_at(address)
+            return ReturnScope(found) if is_return else found
+
+        return Resolved(
+            self.site(address, is_return, maxactive),
+            LazyScope(scope),
+            point,
+            is_return,
+            context="kernel",
+            inlined=address.inlined,
+            home=self.module or "kernel",
+            extra=(("pc", f"{address.symbol}+{address.offset:#x}"),),
+        )
+
+
+def resolve(request: Request, part: Part, suffix: str, is_return: bool, maxactive: int) -> Iterator[Resolved]:
+    """All places that the point means in that part; raises Unresolved where a line has no code."""
+    names = [c.name for c in request.point.components]
+    argument = request.point.components[1].argument
+    if isinstance(argument, int):
+        yield from _by_address(part, names[1], argument, suffix, is_return, maxactive)
+        return
+    spec = parse(str(argument))
+    if names[1] == "statement":
+        yield from _statements(part, spec, "nearest" in names, suffix)
+    elif "label" in names:
+        yield from _labels(part, spec, _argument(request, "label"))
+    elif "callee" in names or "callees" in names:
+        yield from _callees(request, part, spec)
+    else:
+        for address in _functions(part, spec, names):
+            yield part.resolved(address, _spelt(part, "function", address) + suffix, is_return, maxactive)
+
+
+def _functions(part: Part, spec: Spec, names: list[str]) -> Iterable[Address]:
+    real = {"call", "return", "exported"}.intersection(names)
+    found = part.dwarf.entries(spec, calls="inline" not in names, inlined=not real)
+    return (a for a in found if "exported" not in names or a.external)
+
+
+def _statements(part: Part, spec: Spec, nearest: bool, suffix: str) -> Iterator[Resolved]:
+    found = part.dwarf.statements(spec, nearest)
+    if not found and spec.lines and not spec.relative:
+        raise _no_lines(part, spec)
+    for address in found:
+        yield part.resolved(address, _spelt(part, "statement", address) + suffix)
+
+
+def _no_lines(part: Part, spec: Spec) -> Unresolved:
+    near = [f":{line}" for line in part.dwarf.alternatives(spec)]
+    if not near or not spec.lines:
+        return Unresolved("no match")
+    tried = f" (try {' or '.join(near)})"
+    file = next((a.file for a in part.dwarf.entries(Spec(spec.function, spec.file))), spec.file)
+    return Unresolved(f"no line records for {file}:{spec.lines[0][0]} [man error::dwarf]{tried}")
+
+
+def _labels(part: Part, spec: Spec, pattern: str) -> Iterator[Resolved]:
+    for address in part.dwarf.labels(spec, pattern):
+        yield part.resolved(address, f'{_spelt(part, "function", address)}.label("{address.label}")')
+
+
+def _callees(request: Request, part: Part, spec: Spec) -> Iterator[Resolved]:
+    """Inlined callees are places of their own; called ones would fire for every caller, which is refused."""
+    names = [c.name for c in request.point.components]
+    pattern = _argument(request, "callee") if "callee" in names else "*"
+    depth = next((c.argument for c in request.point.components if c.name == "callees"), 1) or 1
+    inner = "return" in names
+    for caller, callee in _called(part, spec, parse(pattern), int(depth)):
+        if callee.inlined and not inner and "call" not in names:
+            point = f'{_spelt(part, "function", caller)}.callee("{callee.function}@{callee.file}:{callee.line}")'
+            yield part.resolved(callee, point)
+
+
+def _called(part: Part, spec: Spec, pattern: Spec, depth: int) -> Iterator[tuple[Address, Address]]:
+    seen: set[tuple[str, int]] = set()
+    level = [spec]
+    for _ in range(depth):
+        deeper: dict[str, Spec] = {}
+        for one in level:
+            for caller, callee in part.dwarf.callees(one, pattern.function):
+                key = (caller.function, callee.address)
+                if key not in seen and pattern.in_file(callee.file):
+                    seen.add(key)
+                    deeper[callee.function] = Spec(callee.function, callee.file)
+                    yield caller, callee
+        level = list(deeper.values())
+
+
+def _by_address(part: Part, form: str, number: int, suffix: str, is_return: bool, maxactive: int) -> Iterator[Resolved]:
+    address = part.dwarf.at(number & _MASK)
+    if address is None:
+        raise Unresolved("no match")
+    if form == "function":
+        spec = Spec(address.function)
+        address = min(part.dwarf.entries(spec), key=lambda a: abs(a.address - (number & _MASK)), default=address)
+    yield part.resolved(address, _spelt(part, form, address) + suffix, is_return, maxactive)
+
+
+def _argument(request: Request, name: str) -> str:
+    return next(str(c.argument) for c in request.point.components if c.name == name)
+
+
+def _spelt(part: Part, form: str, address: Address) -> str:
+    return f'{part.prefix}.{form}("{address.function}@{address.file}:{address.line}")'
