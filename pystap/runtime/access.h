@@ -2,8 +2,9 @@
 /*
  * access.h: memory and registers of what is probed, read (in guru mode
  * written) without ever faulting. A bad address fails the handler and yields 0.
- * Any context, NMI included; never sleeps: a user page that is not in memory
- * counts as bad. Takes no lock.
+ * Any context, NMI included; takes no lock. Never sleeps, but in the handlers of
+ * engines that allow it (c->sleepable); elsewhere a user page that is not in
+ * memory counts as bad.
  */
 #ifndef STAP_ACCESS_H
 #define STAP_ACCESS_H
@@ -55,11 +56,35 @@ STAP_LOAD_KERNEL(u16)
 STAP_LOAD_KERNEL(u32)
 STAP_LOAD_KERNEL(u64)
 
+/*
+ * A user page that is not in memory is waited for where the engine says that
+ * this is allowed (c->sleepable). The handler stays on its CPU, whose context it
+ * keeps meanwhile: other hits there are refused as nested ones.
+ */
+static noinline __cold bool stap_fault_in(u64 address, size_t size)
+{
+	struct stap_context *c = __this_cpu_read(stap_contexts);
+	size_t missing;
+
+	if (!c->busy || !c->sleepable || !in_task() || irqs_disabled() ||
+	    preempt_count() > IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		return false;
+	migrate_disable();
+	preempt_enable();
+	missing = fault_in_readable((const char __user *)address, size);
+	preempt_disable();
+	migrate_enable();
+	return !missing;
+}
+
 /* A kernel thread's borrowed address space is nobody's. */
 static noinline bool stap_read_user(void *to, u64 address, size_t size)
 {
-	return stap_user_range(address, size) && current->mm &&
-	       copy_from_user_nofault(to, (const void __user *)address, size) == 0;
+	if (!stap_user_range(address, size) || !current->mm)
+		return false;
+	if (likely(copy_from_user_nofault(to, (const void __user *)address, size) == 0))
+		return true;
+	return stap_fault_in(address, size) && copy_from_user_nofault(to, (const void __user *)address, size) == 0;
 }
 
 static noinline bool stap_read_kernel(void *to, u64 address, size_t size)

@@ -12,6 +12,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kprobes.h>
 #include <linux/timer.h>
+#include <linux/uprobes.h>
 
 /* --- timers -------------------------------------------------------------------------------------------- */
 
@@ -73,6 +74,46 @@ static inline void stap_ftrace_free_filter(struct ftrace_ops *ops)
 	ftrace_free_filter(ops);
 #else
 	ftrace_set_filter(ops, NULL, 0, 1);
+#endif
+}
+
+/* --- uprobes -------------------------------------------------------------------------------------------- */
+
+#if STAP_HAVE_UPROBE_COOKIE
+#define STAP_UPROBE_COOKIE , __u64 *cookie
+#else
+#define STAP_UPROBE_COOKIE
+#endif
+
+/* `semaphore`: the offset in the file of a counter that says how many probes there are; 0 for none. */
+static inline int stap_uprobe_register(struct inode *inode, loff_t offset, loff_t semaphore,
+				       struct uprobe_consumer *consumer, struct uprobe **made)
+{
+#if STAP_HAVE_UPROBE_REGISTER_RETURNS_UPROBE
+	*made = uprobe_register(inode, offset, semaphore, consumer);
+	return PTR_ERR_OR_ZERO(*made);
+#else
+	return uprobe_register_refctr(inode, offset, semaphore, consumer);
+#endif
+}
+
+/* Before what the consumer uses goes, stap_uprobe_unregister_wait(). */
+static inline void stap_uprobe_unregister(struct inode *inode, loff_t offset, struct uprobe_consumer *consumer,
+					  struct uprobe *made)
+{
+#if STAP_HAVE_UPROBE_UNREGISTER_NOSYNC
+	uprobe_unregister_nosync(made, consumer);
+#elif STAP_HAVE_UPROBE_REGISTER_RETURNS_UPROBE
+	uprobe_unregister(made, consumer);
+#else
+	uprobe_unregister(inode, offset, consumer);
+#endif
+}
+
+static inline void stap_uprobe_unregister_wait(void)
+{
+#if STAP_HAVE_UPROBE_UNREGISTER_NOSYNC
+	uprobe_unregister_sync();
 #endif
 }
 

@@ -90,6 +90,9 @@ struct stap_context {
 	s64 verdict;			/* netfilter's */
 	s64 *saved;			/* of a return probe: what its entry side kept, or NULL */
 	void *engine_data;		/* the engine's own */
+	const struct inode *object;	/* the program or library that was hit, or NULL ... */
+	u64 object_bias;		/* ... and how far from its link-time addresses it lies */
+	bool sleepable;			/* a task's own context: pages may be waited for, see access.h */
 	bool is_return;			/* a return probe's hit: regs hold the result, or retval does */
 	s64 args[STAP_ARGS];
 
@@ -254,6 +257,8 @@ static __always_inline struct stap_context *stap_enter_in(struct stap_probe *pro
 	c->probe = probe;
 	c->regs = NULL;
 	c->uregs = NULL;
+	c->object = NULL;
+	c->sleepable = false;
 	c->ip = 0;
 	c->saved = NULL;
 	c->saved_used = 0;

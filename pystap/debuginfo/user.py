@@ -1,0 +1,348 @@
+"""Programs and shared libraries: a path -> symbols, DWARF (in the file or in its debug file), and offsets in the file.
+
+Whatever names an address uses the link-time one; `file_offset` says where it is in the file, which is where uprobes go.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from pystap import paths
+from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Tracepoint
+from pystap.debuginfo.cfa import Frames
+from pystap.debuginfo.ctype import CType
+from pystap.debuginfo.dwarf import Covering, Dwarf
+from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
+from pystap.debuginfo.index import FORMAT, Index, index_in_memory, open_index
+from pystap.debuginfo.locate import build_id_paths, debuglink_paths
+from pystap.debuginfo.sections import Sections
+from pystap.diagnostics import StapError, Unresolved
+from pystap.ir.nodes import Expr, Space, SymbolAddress
+
+DEBUG_ROOTS = (Path("/usr/lib/debug"), Path("/usr/local/lib/debug"))
+_FUNCTION_KINDS = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
+_WORTH_CACHING = 1 << 20  # bytes of .debug_info
+
+_opened: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class UserFunction:
+    """A function of a symbol table."""
+
+    name: str
+    address: int  # link-time
+    size: int
+    external: bool
+
+
+class UserDwarf(Dwarf):
+    """A program's DWARF: addresses are those of the object, which lies elsewhere in every process."""
+
+    def __init__(self, owner: UserObject, sections: Sections, index: Index) -> None:
+        super().__init__(sections, lambda: index, owner.cover, owner.path, Space.USER)
+        self._frames = Frames(Sections(owner.elf))  # a debug file has no contents of .eh_frame
+        self._owner = owner
+
+    def run_time(self, address: int) -> Expr:
+        """Where a link-time address is at run time: found by the object and its place in it."""
+        return SymbolAddress("", address, self._owner.path)
+
+
+class UserObject:
+    """One ELF file of user space. Make it with `open_object`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.elf = Elf.open(Path(path))
+        self._loads = [s for s in self.elf.segments() if s.kind == PT_LOAD]
+
+    # --- addresses ---
+
+    def file_offset(self, address: int) -> int | None:
+        """Where a link-time address is in the file; None where the file holds nothing of it."""
+        for s in self._loads:
+            if s.address <= address < s.address + s.file_size:
+                return address - s.address + s.offset
+        return None
+
+    @cached_property
+    def text_bias(self) -> int:
+        """Link-time address minus file offset of the code's segment."""
+        for s in self._loads:
+            if s.flags & 1:
+                return s.address - s.offset
+        return 0
+
+    def is_code(self, address: int) -> bool:
+        """Whether an address is in an executable section."""
+        starts, sections = self._code
+        at = bisect_right(starts, address) - 1
+        return at >= 0 and address < sections[at][1]
+
+    @cached_property
+    def _code(self) -> tuple[list[int], list[tuple[int, int]]]:
+        found = sorted((s.address, s.address + s.size) for s in self.elf.sections if s.flags & SHF_EXECINSTR)
+        return [low for low, _ in found], found
+
+    def cover(self, address: int) -> Covering | None:
+        """The symbol that holds an address; code without one is probed all the same."""
+        function = self.function_at(address)
+        if function is not None:
+            return Covering(function.name, address - function.address, True)
+        return Covering("", address, self.is_code(address)) if self.file_offset(address) is not None else None
+
+    # --- symbols ---
+
+    @cached_property
+    def functions(self) -> dict[str, list[UserFunction]]:
+        """Functions by name, from .symtab (or the debug file's) and .dynsym, sorted."""
+        found: dict[tuple[str, int], UserFunction] = {}
+        for symbol in self._symbols():
+            name = symbol.name.partition("@")[0]
+            if symbol.kind in _FUNCTION_KINDS and symbol.section and symbol.value:
+                known = UserFunction(name, symbol.value, symbol.size, symbol.binding != 0)
+                found.setdefault((name, symbol.value), known)
+        table: dict[str, list[UserFunction]] = {}
+        for (name, _), function in sorted(found.items()):
+            table.setdefault(name, []).append(function)
+        return table
+
+    def matching(self, pattern: str) -> Iterator[UserFunction]:
+        """Functions of the symbol tables by glob."""
+        if not set("*?[").intersection(pattern):
+            yield from self.functions.get(pattern, ())
+            return
+        expression = re.compile(_glob(pattern))
+        for name, functions in self.functions.items():
+            if expression.match(name):
+                yield from functions
+
+    def similar(self, name: str) -> list[str]:
+        """Names near one that is not there."""
+        from difflib import get_close_matches
+
+        return get_close_matches(name, list(self.functions), 5)
+
+    def function_at(self, address: int) -> UserFunction | None:
+        """The function that covers an address."""
+        starts, table = self._by_address
+        at = bisect_right(starts, address) - 1
+        if at < 0:
+            return None
+        function = table[at]
+        inside = address < function.address + (function.size or 1)
+        return function if inside else None
+
+    @cached_property
+    def _by_address(self) -> tuple[list[int], list[UserFunction]]:
+        every = {f.address: f for fs in self.functions.values() for f in sorted(fs, key=lambda f: (f.external, f.size))}
+        table = [every[k] for k in sorted(every)]
+        return sorted(every), table
+
+    def _symbols(self) -> Iterator[Symbol]:
+        for elf in (self.elf, self._debug_elf):
+            if elf is not None:
+                yield from elf.symbols(".symtab")
+        yield from self.elf.symbols(".dynsym")
+
+    # --- DWARF ---
+
+    @cached_property
+    def dwarf(self) -> UserDwarf | None:
+        """The DWARF of the file or of its debug file; None where there is none."""
+        elf = self._debug_elf if self.elf.section(".debug_info") is None else self.elf
+        if elf is None or elf.section(".debug_info") is None:
+            return None
+        sections = Sections(elf)
+        build_id = self.elf.build_id()
+        if build_id and len(sections.info) > _WORTH_CACHING:
+            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", FORMAT)))
+        return UserDwarf(self, sections, index_in_memory(sections))
+
+    @cached_property
+    def _debug_elf(self) -> Elf | None:
+        """The separate debug file, by build-id or debuglink; it must be of this build."""
+        build_id = self.elf.build_id()
+        candidates = list(build_id_paths(build_id, DEBUG_ROOTS)) if build_id else []
+        if link := self.elf.debuglink():
+            candidates += debuglink_paths(Path(self.path), link, DEBUG_ROOTS)
+        for path in candidates:
+            if path.is_file() and not path.samefile(self.path):
+                elf = Elf.open(path)
+                if build_id is None or elf.build_id() == build_id:
+                    note_opened(str(path))
+                    return elf
+        return None
+
+    @property
+    def info(self) -> DebugInfo:
+        """Its types and variables; asking raises Unresolved with what to install where there is no DWARF."""
+        return self.dwarf or NoDwarf(self)
+
+    @property
+    def advice(self) -> str:
+        """The command that brings its debug-info."""
+        package = _package_of(self.path)
+        what = f"apt install {package}-dbgsym" if package else "compile it with -g"
+        return f"debug-info of {self.path}: {what}"
+
+    # --- what it is ---
+
+    @cached_property
+    def is_go(self) -> bool:
+        """Whether Go's runtime moves its stacks."""
+        return self.elf.section(".note.go.buildid") is not None or self.elf.section(".gopclntab") is not None
+
+    def plt(self) -> Iterator[tuple[str, int]]:
+        """(function, address of its stub) of the procedure linkage table."""
+        from pystap.debuginfo.plt import stubs
+
+        return stubs(self.elf)
+
+    def is_program(self) -> bool:
+        """Whether it can be executed: it names an interpreter, or is linked to a fixed address."""
+        return self.elf.type == 2 or any(s.kind == 3 for s in self.elf.segments())
+
+
+class NoDwarf:
+    """The DebugInfo of an object without DWARF: symbols, and reasons."""
+
+    def __init__(self, owner: UserObject) -> None:
+        self._owner = owner
+
+    def functions(self, pattern: str) -> Iterator[Function]:
+        """Functions by glob."""
+        for f in self._owner.matching(pattern):
+            yield Function(f.name, self._owner.path, f.address, external=f.external)
+
+    def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
+        """None in user space."""
+        return iter(())
+
+    def type(self, name: str) -> CType:
+        """Not known."""
+        raise Unresolved(f"type definition '{name}' not found in '{self._owner.path}'", hint=self._owner.advice)
+
+    def variable(self, name: str, unit: str | None = None) -> Root:
+        """Not known."""
+        text = f"unable to find global '{name}' in '{self._owner.path}': it has no DWARF debug-info"
+        raise Unresolved(text, hint=self._owner.advice)
+
+    def scope(self, function: Function) -> Scope:
+        """Not known."""
+        raise Unresolved(f"{self._owner.path} has no DWARF debug-info", hint=self._owner.advice)
+
+
+def entry_of(dwarf: Dwarf, address: Address) -> int:
+    """The first instruction of the function that a place belongs to."""
+    from pystap.debuginfo.ranges import entry_pc
+
+    return entry_pc(dwarf.sections.die(address.die)) or address.address
+
+
+@lru_cache(maxsize=64)
+def open_object(path: str) -> UserObject:
+    """The ELF file at a path; raises Unresolved where it is none."""
+    try:
+        found = UserObject(os.path.realpath(path))
+    except StapError as error:
+        raise Unresolved(str(error)) from None
+    note_opened(found.path)
+    return found
+
+
+def note_opened(path: str) -> None:
+    """Remembers which state of a file was looked at."""
+    _opened[path] = identity(path)
+
+
+def identity(path: str) -> str:
+    """Changes when a file does; "" where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ""
+    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def opened() -> dict[str, str]:
+    """The files that this process has looked at, with their identities: what a kept result depends on."""
+    return dict(_opened)
+
+
+def is_elf(path: str) -> bool:
+    """Whether a file is an ELF file of this machine's kind."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(20)
+    except OSError:
+        return False
+    return start[:4] == b"\x7fELF" and len(start) == 20
+
+
+def narrow_elf(path: str) -> bool:
+    """Whether an ELF file is a 32-bit one."""
+    with open(path, "rb") as stream:
+        return stream.read(5)[4:5] == b"\x01"
+
+
+def interpreter(path: str) -> str | None:
+    """The program that a `#!` script is run by (`env`'s argument where it is env); None for other files."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(256)
+    except OSError:
+        return None
+    if not start.startswith(b"#!"):
+        return None
+    words = os.fsdecode(start[2:].split(b"\n")[0]).split()
+    if words and os.path.basename(words[0]) == "env":
+        words = [w for w in words[1:] if not w.startswith("-") and "=" not in w]
+    return words[0] if words else None
+
+
+def needed_libraries(elf: Elf) -> list[str]:
+    """The DT_NEEDED names."""
+    dynamic = elf.section(".dynamic")
+    if dynamic is None:
+        return []
+    strings = elf.bytes_of(elf.sections[dynamic.link])
+    names = []
+    for tag, value in struct.iter_unpack("<QQ", elf.bytes_of(dynamic)):
+        if tag == 1:
+            names.append(strings[value : strings.index(b"\0", value)].decode("utf-8", "replace"))
+    return names
+
+
+def stapsdt_notes(elf: Elf) -> list[bytes]:
+    """The descriptions of the SDT notes."""
+    return [text for owner, kind, text in notes(elf.contents(".note.stapsdt") or b"") if kind == 3]
+
+
+def _glob(pattern: str) -> str:
+    from fnmatch import translate
+
+    return translate(pattern)
+
+
+@lru_cache(maxsize=16)
+def _package_of(path: str) -> str:
+    """Debian's package that a file came with; merged-/usr paths are tried both ways."""
+    import subprocess
+
+    for candidate in dict.fromkeys((path, path.removeprefix("/usr"))):
+        try:
+            done = subprocess.run(["dpkg-query", "-S", candidate], capture_output=True, text=True, check=False)
+        except OSError:
+            return ""
+        if done.returncode == 0:
+            return done.stdout.partition(":")[0].strip()
+    return ""
