@@ -167,6 +167,9 @@ class FakeTarget:
     def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
         return self.info.tracepoints(pattern)
 
+    def dwarf(self, module: str | None = None) -> None:
+        return None
+
     def modules(self, pattern: str) -> list[str]:
         return []
 
