@@ -105,6 +105,14 @@ static u64 shim_cycles;
 
 struct pt_regs { unsigned long ax, ip, sp; };
 #define in_task() true
+#define irqs_disabled() false
+#define preempt_count() 0
+#define IS_ENABLED(option) 0
+#define fault_in_readable(at, size) (size)
+#define migrate_disable() do { } while (0)
+#define migrate_enable() do { } while (0)
+#define preempt_disable() do { } while (0)
+#define preempt_enable() do { } while (0)
 static const u16 stap_register_offsets[] = { 0, 8, 16 };
 #define user_mode(regs) 0
 #define task_pt_regs(task) ((struct pt_regs *)NULL)
