@@ -199,7 +199,7 @@ def add(address: ir.Expr, offset: int) -> ir.Expr:
 
 
 def cast_root(operand: ir.Expr, named: CType, space: ir.Space) -> Place:
-    """@cast(operand, "named"): the operand is a pointer to the named type, or that type itself where it is a pointer."""
+    """@cast(operand, "named"): the operand points to the named type, or is of that type where it is a pointer."""
     ctype = named if isinstance(strip(named), Pointer) else Pointer(Lazy.of(named))
     return Place(operand, ctype, False, space)
 

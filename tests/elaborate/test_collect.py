@@ -43,7 +43,8 @@ def test_a_user_function_stands_before_the_library_s() -> None:
 
 def test_overloads_by_priority() -> None:
     program = program_of(
-        "function g(x) :3 { return 3 } function g(x) { return 0 } function g(x, y) { return 2 } function g(x) :1 { next }"
+        "function g(x) :3 { return 3 } function g(x) { return 0 } function g(x, y) { return 2 }"
+        " function g(x) :1 { next }"
         " probe begin { println(g(1), g(1, 2)) }"
     )
     assert [f.declaration.priority for f in program.functions["g", 1]] == [None, 1, 3]
@@ -53,7 +54,10 @@ def test_overloads_by_priority() -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("probe begin { println(strlem(3)) }", "unresolved function strlem (similar: strlen): identifier 'strlem' at 1:23"),
+        (
+            "probe begin { println(strlem(3)) }",
+            "unresolved function strlem (similar: strlen): identifier 'strlem' at 1:23",
+        ),
         ("probe begin { exit(3) }", "arity mismatch found (function 'exit' takes 0 args): identifier 'exit' at 1:15"),
         (
             "probe begin { a[1,2]=2; }",

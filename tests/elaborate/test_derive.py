@@ -21,7 +21,7 @@ def test_prologue_and_epilogue_of_nested_aliases() -> None:
     program = program_of(
         "probe low = begin { a = 1 }, { z = 1 println(z) } probe high = low { b = a } probe high { println(b) }"
     )
-    order = [v for v in program.probes[0].body.locals]
+    order = list(program.probes[0].body.locals)
     assert order == ["a", "b", "z"]
 
 

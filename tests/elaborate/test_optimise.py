@@ -89,5 +89,5 @@ def test_globals_of_the_library_are_not_shown() -> None:
 
 def test_constants_are_folded_in_64_bits() -> None:
     program = program_of("probe begin { println(1 << 63, -7 / 2, -7 % 3, 5 >>> 1, -1 >>> 60, 1 / 0, 2 * 3 == 6) }")
-    numbers = [n for n in program.probes[0].body.block.statements[0].value.arguments]  # type: ignore[union-attr]
+    numbers = list(program.probes[0].body.block.statements[0].value.arguments)  # type: ignore[union-attr]
     assert [getattr(n, "value", None) for n in numbers] == [-(1 << 63), -3, -1, 2, 15, None, 1]

@@ -1,4 +1,4 @@
-"""Scripts that must elaborate, and scripts that must not: those say their first error as `# error: CODE LINE:COLUMN`."""
+"""Scripts that must elaborate, and scripts that must not: these say their error as `# error: CODE LINE:COLUMN`."""
 
 from __future__ import annotations
 

@@ -130,7 +130,8 @@ def test_writes_need_guru_mode() -> None:
 
 def test_return_probes_save_at_entry() -> None:
     found = outcome(
-        f"probe {READ}.return {{ println($return, $count, $count, @entry($file->f_flags), $$parms, @entry(execname())) }}"
+        f"probe {READ}.return {{ println($return, $count, $count, @entry($file->f_flags), $$parms,"
+        " @entry(execname())) }"
     )
     assert found.program is not None
     body = found.program.probes[0].body
@@ -175,7 +176,8 @@ def test_names_of_tracepoints() -> None:
 
 def test_remembered_pointers() -> None:
     script = (
-        f"global kept probe {READ} {{ f = $file; g = f->next; println(f->f_flags, g->color, mine(g)->flag_a) kept = g }}"
+        f"global kept probe {READ} {{ f = $file; g = f->next; println(f->f_flags, g->color, mine(g)->flag_a)"
+        " kept = g }"
         " function mine(x) { println(x->color) return x->next } probe end { println(kept->f_inode->i_ino) }"
     )
     program = program_of(script)

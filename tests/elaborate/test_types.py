@@ -9,7 +9,7 @@ from tests.support.elaborating import outcome, program_of
 
 
 def check(script: str, expected: str) -> None:
-    assert dump(program_of(script)).split("\n") == [line for line in expected.strip("\n").split("\n")]
+    assert dump(program_of(script)).split("\n") == list(expected.strip("\n").split("\n"))
 
 
 def refused(script: str, *expected: str) -> None:

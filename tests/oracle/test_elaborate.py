@@ -21,7 +21,8 @@ SCRIPTS = (
     "function fact(n) { return n <= 1 ? 1 : n * fact(n - 1) } probe begin { println(fact(5)) }",
     "function id(x) { return x } global text probe begin { y = id(text) println(y) } probe end { text = sprint(1) }",
     'function g(x) { return x } function g(x, y) { return x . y } probe begin { println(g(1), g("a", "b")) }',
-    "probe begin { for (i = 0; i < 3; i++) { if (i == 1) continue println(i) } while (i > 0) { i-- if (i == 1) break } }",
+    "probe begin { for (i = 0; i < 3; i++) { if (i == 1) continue println(i) }"
+    " while (i > 0) { i-- if (i == 1) break } }",
     "global m probe begin { m[1, \"a\", 2] = 3 foreach (v = [x, y, z-] in m limit 2) println(v, x, y, z) }",
     'probe begin { try { error("x") } catch (msg) { println(msg) } }',
     "global s probe begin { s[1] <<< 2 foreach (k in s @sum-) println(k, @sum(s[k])) print(@hist_log(s[1])) }",
@@ -31,10 +32,12 @@ SCRIPTS = (
     'probe begin { x = "a" x .= "b" y = strlen(x) y <<= 2 println(y ? x : "c", y && 1, x =~ "a.b") }',
     "global g probe begin { delete g[1] if ([1] in g) println(g[1]++) g[2] -= 3 }",
     "function nothing() { println(1) } function unused(x) { return x } probe begin { nothing() }",
-    "global h probe begin { h <<< 1 foreach (b in @hist_linear(h, 0, 10, 2)) println(b, @hist_linear(h, 0, 10, 2)[b]) }",
+    "global h probe begin { h <<< 1 foreach (b in @hist_linear(h, 0, 10, 2))"
+    " println(b, @hist_linear(h, 0, 10, 2)[b]) }",
     "probe timer.{s(1),ms(5)}, end(3)? { println(pp()) }",
     "global w, r probe begin { w = r } probe end { r = 3 w++ }",
-    'function k:string(a:long) { if (a) return "x" return sprintf("%d %s", a, "y") } probe begin { z = k(1) println(z) }',
+    'function k:string(a:long) { if (a) return "x" return sprintf("%d %s", a, "y") }'
+    ' probe begin { z = k(1) println(z) }',
 )
 
 pytestmark = pytest.mark.skipif(

@@ -121,7 +121,8 @@ class FakeDebugInfo:
     """Two functions, a few types, one variable."""
 
     def __init__(self) -> None:
-        self.types = {"struct file": FILE, "struct inode": INODE, "long": LONG, "struct path": PATH, "enum color": COLOR}
+        self.types: dict[str, CType] = {"struct file": FILE, "struct inode": INODE, "long": LONG, "struct path": PATH}
+        self.types["enum color"] = COLOR
 
     def functions(self, pattern: str) -> Iterator[Function]:
         for name, prototype in (("vfs_read", READ), ("vfs_write", WRITE)):
@@ -191,7 +192,11 @@ TAPSET = {
         function pid:long() %{ /* pure */ %}
         function pp:string() %{ /* pure */ /* stable */ %}
         """,
-    "exit.stp": "function exit() %{ /* unprivileged */ %} function error(m:string) %{ %}  function panic(m:string) %{ /* guru */ %}",
+    "exit.stp": """
+        function exit() %{ /* unprivileged */ %}
+        function error(m:string) %{ %}
+        function panic(m:string) %{ /* guru */ %}
+        """,
     "string.stp": "function strlen:long(s:string) %{ /* pure */ %}",
     "counter.stp": """
         private global hidden = 3
