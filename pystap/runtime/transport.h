@@ -10,7 +10,8 @@
 #define STAP_TRANSPORT_H
 
 enum {
-	STAP_SUBBUF_BYTES = 64 << 10,	/* the longest record, header included */
+	/* the longest record, header included: a context's buffer full but for one byte, and the script's longest item */
+	STAP_SUBBUF_BYTES = STAP_MAX(64 << 10, (STP_BUFFER_SIZE + STAP_LARGEST_ITEM + 0x1fff) & ~0xfff),
 	STAP_SUBBUF_LEAST = 6,		/* sub-buffers per CPU */
 	STAP_BUFFER_DEFAULT_MB = 16,	/* over all CPUs */
 	STAP_BUFFER_MEMORY_SHARE = 32,	/* at most 1/32 of the memory, unless asked for */

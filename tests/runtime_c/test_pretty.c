@@ -74,6 +74,7 @@ int main(void)
 {
 	static struct point many[40];
 
+	CHECK(!stap_contexts_load());
 	CHECK_TEXT(printed(POINT, &origin, 1),
 		   "p={.x=1, .y=-2, .c='\\210', .name=[...], .flag=5, .in={...}, <union>={...}, .next=0x0, .label=\"te\\nxt\"}");
 	CHECK_TEXT(printed(POINT, &origin, 2),
@@ -87,5 +88,6 @@ int main(void)
 	CHECK(strstr(printed(POINTS, many, 2), "...") && !c.last_error);
 	values();
 	histograms();
+	stap_contexts_unload();
 	return 0;
 }
