@@ -140,6 +140,8 @@ class Deriver:
         if match.is_alias:
             name, alias = match.owner
             return self._alias(alias, str(name), match.suffix, use)
+        if self.options.privilege == "stapusr" and not getattr(match.owner, "unprivileged", False):
+            raise Unresolved(f"probe point is not allowed for --privilege={self.options.privilege}")
         request = Request(match.pattern, match.arguments, match.point, self.target, self.options)
         sites = match.owner.resolve(request)
         return [Derived(site, use.parts, use.written, use.condition, use.chain) for site in sites]

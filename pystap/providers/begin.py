@@ -36,6 +36,7 @@ class NeverSite:
 class Begin:
     """begin(N), end(N), error(N)."""
 
+    unprivileged: ClassVar[bool] = True  # stapusr may use these
     patterns: ClassVar[tuple[str, ...]] = ("begin", "begin(num)", "end", "end(num)", "error", "error(num)")
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
@@ -49,6 +50,7 @@ class Begin:
 class Never:
     """never: a probe that is only compiled."""
 
+    unprivileged: ClassVar[bool] = True  # stapusr may use these
     patterns: ClassVar[tuple[str, ...]] = ("never",)
 
     def resolve(self, request: Request) -> Iterable[Resolved]:

@@ -35,6 +35,7 @@ class TimerSite:
 class Timer:
     """timer.UNIT(N).randomize(M), timer.hz(N), timer.jiffies(N), timer.profile.tick."""
 
+    unprivileged: ClassVar[bool] = True  # stapusr may use these
     patterns: ClassVar[tuple[str, ...]] = (
         "timer.s|sec|ms|msec|us|usec|ns|nsec(num)[.randomize(num)]",
         "timer.jiffies(num)[.randomize(num)]",

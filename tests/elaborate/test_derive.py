@@ -105,3 +105,12 @@ def test_variables_of_an_alias() -> None:
     found = outcome("probe vfs.read { }", optimise=False)
     assert found.program is not None
     assert script_variables(found.program.probes[0]) == (("name", "string"), ("count", "long"), ("file", "long"))
+
+
+def test_points_of_the_unprivileged() -> None:
+    from pystap.options import Options
+
+    user = Options(privilege="stapusr")
+    assert outcome("probe begin, timer.s(1) { println(1) }", user).program is not None
+    refused = outcome('probe kernel.function("vfs_read") { println(1) }', user)
+    assert refused.error_lines[1] == "probe point is not allowed for --privilege=stapusr"
