@@ -237,6 +237,7 @@ class Emitter:
                 self._call_one(id, arguments, result, op, mark)
                 if id != last:
                     self.write("if (c->next) {")
+                    self.write("\tc->next = false;")
             self._exhausted(op, mark)
             for _ in op.functions[1:]:
                 self.write("}")
@@ -245,12 +246,7 @@ class Emitter:
 
     def _arguments(self, op: ir.Call) -> tuple[str, str]:
         """The spelt arguments, and where the result lands: elsewhere than in a string that is an argument too."""
-        spelt = self.ready(op.arguments)
-        for at, arg in enumerate(op.arguments):
-            if isinstance(arg, ir.StrGlobal):  # the callee may change it
-                held = self.storage.scratch()
-                self.write(f"stap_assign({held}, {spelt[at]});")
-                spelt[at] = held
+        spelt = self.ready(op.arguments)  # lowering has copied those globals that the callee changes
         result = "" if op.place is None else self.place(op.place)
         if self.unit.function(op.functions[0]).result == "string" and (not result or result in spelt):
             result = self.storage.scratch()
