@@ -98,7 +98,7 @@ class Dwarf:
         """C labels by glob, in the functions that a pattern asks for; `line` is the label's."""
         out = []
         for entry in self._entries(spec):
-            for die in _inside(self.sections.die(entry.die)):
+            for die in _inside(self.sections.die(entry.die), inlined=False):
                 if die.tag == dw.LABEL and fnmatchcase(die.name, pattern):
                     found = self._label(entry, die)
                     out += [found] if found else []
@@ -224,7 +224,7 @@ class Dwarf:
 
     def _called(self, entry: Entry, pattern: str) -> Iterator[Address]:
         names: set[str] = set()
-        for die in _inside(self.sections.die(entry.die)):
+        for die in _inside(self.sections.die(entry.die), inlined=False):
             if die.tag == dw.INLINED_SUBROUTINE and fnmatchcase(die.name, pattern):
                 found = self._inlined(die)
                 if found is not None:
@@ -392,12 +392,13 @@ def _bodies(root: Die) -> Iterator[Die]:
             yield from _bodies(die)
 
 
-def _inside(die: Die) -> Iterator[Die]:
-    """Everything below a DIE, outer things first."""
+def _inside(die: Die, *, inlined: bool = True) -> Iterator[Die]:
+    """Everything below a DIE, outer things first; `inlined`: also what is below inlined functions."""
     for child in die.children():
         yield child
-        if child.abbrev.children and child.tag not in _TYPE_TAGS:
-            yield from _inside(child)
+        deeper = inlined or child.tag != dw.INLINED_SUBROUTINE
+        if deeper and child.abbrev.children and child.tag not in _TYPE_TAGS:
+            yield from _inside(child, inlined=inlined)
 
 
 def _covers(die: Die, pc: int) -> bool:

@@ -8,7 +8,7 @@ from pystap.debuginfo import dw
 from pystap.debuginfo.api import Kind, Root
 from pystap.debuginfo.ctype import CType
 from pystap.debuginfo.die import Die
-from pystap.debuginfo.ranges import covers, ranges_of
+from pystap.debuginfo.ranges import covers
 from pystap.diagnostics import Unresolved
 
 if TYPE_CHECKING:
@@ -83,6 +83,6 @@ class DwarfScope:
         for child in block.children():
             if child.tag in (dw.FORMAL_PARAMETER, dw.VARIABLE):
                 own.append(child)
-            elif child.tag == dw.LEXICAL_BLOCK and (covers(child, self._pc) or not ranges_of(child)):
+            elif child.tag == dw.LEXICAL_BLOCK and covers(child, self._pc):
                 inner += self._collect(child)
         return inner + own

@@ -10,19 +10,24 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from pystap import paths
+from pystap.debuginfo import dw
+from pystap.debuginfo.abi import EntryScope
 from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Tracepoint
 from pystap.debuginfo.cfa import Frames
-from pystap.debuginfo.ctype import CType
+from pystap.debuginfo.ctype import CType, FunctionType, Lazy
 from pystap.debuginfo.dwarf import Covering, Dwarf
+from pystap.debuginfo.dwarf import _bodies as bodies
 from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
-from pystap.debuginfo.index import FORMAT, Index, index_in_memory, open_index
+from pystap.debuginfo.index import FORMAT, Entry, Index, index_in_memory, open_index
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths
+from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.sections import Sections
+from pystap.debuginfo.spec import Spec
 from pystap.diagnostics import StapError, Unresolved
 from pystap.ir.nodes import Expr, Space, SymbolAddress
 
@@ -54,6 +59,50 @@ class UserDwarf(Dwarf):
     def run_time(self, address: int) -> Expr:
         """Where a link-time address is at run time: found by the object and its place in it."""
         return SymbolAddress("", address, self._owner.path)
+
+    def full(self, address: Address) -> str:
+        """The path of a place's source file: relative ones are relative to where it was compiled."""
+        return self._full(address.file, address.die)
+
+    def function_at(self, pc: int) -> Address | None:
+        """The function, as compiled, whose code holds an address."""
+        unit = self._unit_at(pc)
+        if unit is None:
+            return None
+        for body in bodies(self.sections.unit(unit).root):
+            if any(low <= pc < high for low, high in ranges_of(body)):
+                entry = entry_pc(body) or pc
+                file, _, line = self.types.declared(body).rpartition(":")
+                external = bool(body.get(dw.EXTERNAL))
+                made = Entry(body.name, "f", file, int(line or 0), external, body.offset, entry)
+                return self._address(made, self._entry_address(made), file, int(line or 0))
+        return None
+
+    def entry_scope(self, address: Address) -> Scope:
+        """The variables at a function's first instruction, where unoptimized code has not stored its arguments yet."""
+        die = self.sections.die(address.die)
+        if not self.unoptimized(die):
+            return self.scope_at(replace(address, address=entry_pc(die) or address.address))
+        parameters = tuple((d.name, Lazy.of(self.types.of(d))) for d in die.children() if d.tag == dw.FORMAL_PARAMETER)
+        prototype = FunctionType(Lazy.of(self.types.of(die)), parameters)
+        return EntryScope(address.function, prototype, self.arch, Space.USER)
+
+    def _entries(self, spec: Spec) -> Iterator[Entry]:
+        for entry in self.index.functions(spec.function):
+            if not spec.file or spec.in_file(entry.file) or spec.in_file(self._full(entry.file, entry.die)):
+                yield entry
+
+    def _lines_of(self, entry: Entry, spec: Spec, nearest: bool) -> Iterator[Address]:
+        if spec.in_file(entry.file) or spec.in_file(self._full(entry.file, entry.die)):
+            yield from super()._lines_of(entry, replace(spec, file=""), nearest)
+
+    def _full(self, file: str, die: int) -> str:
+        if not file or file.startswith("/"):
+            return file
+        root = self.sections.unit_of(die).root
+        found = root.attributes.get(dw.COMP_DIR)
+        folder = root.unit.string(*found) if found else ""
+        return os.path.normpath(os.path.join(folder, file)) if folder.startswith("/") else os.path.join(folder, file)
 
 
 class UserObject:
@@ -243,8 +292,6 @@ class NoDwarf:
 
 def entry_of(dwarf: Dwarf, address: Address) -> int:
     """The first instruction of the function that a place belongs to."""
-    from pystap.debuginfo.ranges import entry_pc
-
     return entry_pc(dwarf.sections.die(address.die)) or address.address
 
 
