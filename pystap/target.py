@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pystap import paths
 from pystap.arch import X86_64, Arch, by_machine, by_uname
-from pystap.debuginfo.api import Tracepoint
+from pystap.debuginfo.api import DebugInfo, Tracepoint
 from pystap.debuginfo.btf import Btf, load_index
 from pystap.debuginfo.elf import Elf
 from pystap.debuginfo.layered import Layered
@@ -317,6 +317,14 @@ class Target:
             symbols, btf, self.arch, lambda n: systems.get(n, ""), module_name(path), self.debuginfo_advice
         )
         return Layered(symbolic, lambda: open_module(self, path, elf), search_types=True)
+
+    # --- user space ---
+
+    def user_info(self, path: str) -> DebugInfo:
+        """Types and variables of a program or library."""
+        from pystap.debuginfo.user import open_object
+
+        return open_object(path).info
 
     # --- what is missing, and how to get it ---
 

@@ -106,7 +106,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
 def _guest_needs(module: ir.Module) -> list[str]:
     """Kernel modules and files that --vm must bring into the guest for these probes; read from the module itself."""
     kernel_modules = sorted({getattr(p.site, "module", None) or "" for p in module.probes} - {""})
-    files = sorted({str(getattr(p.site, "path", None) or "") for p in module.probes} - {""})
+    files = sorted({str(getattr(p.site, key, None) or "") for p in module.probes for key in ("path", "program")} - {""})
     named = (("stap_modules", kernel_modules), ("stap_files", files))
     return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in named if values]
 

@@ -11,6 +11,7 @@ from pystap.providers.netfilter import Netfilter
 from pystap.providers.perf import Perf
 from pystap.providers.timer import Timer
 from pystap.providers.tracepoint import KernelTrace
+from pystap.providers.uprobe import Uprobe
 
 PROVIDERS: tuple[Provider, ...] = (
     Begin(),
@@ -22,10 +23,11 @@ PROVIDERS: tuple[Provider, ...] = (
     Netfilter(),
     Perf(),
     KernelData(),
+    Uprobe(),
 )
 
 # begin starts first and stops last, so that end probes run when nothing else does. Of each: the stem of
 # runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
-ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint")
+ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe")
 
 __all__ = ["ENGINES", "PROVIDERS"]

@@ -1,0 +1,349 @@
+"""process*.function, .statement, .plt: places in programs and libraries, from DWARF where there is some, else from symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pystap.debuginfo.abi import UnknownScope
+from pystap.debuginfo.api import Address, Scope
+from pystap.debuginfo.spec import Spec, parse
+from pystap.debuginfo.user import UserDwarf, UserFunction, entry_of
+from pystap.diagnostics import Unresolved
+from pystap.ir.nodes import Space
+from pystap.providers.base import NoScope, Request, Resolved
+from pystap.providers.objects import PREFIXES, Place, Processes, places, processes, require_uprobes
+from pystap.providers.scopes import LazyScope, ReturnScope
+
+_FORMS = (
+    ".function(str)[.call|.exported|.inline|.return|.label(str)]",
+    ".function(str).callee(str)[.call|.return]",
+    ".function(str).callees",
+    ".function(str).callees(num)",
+    ".function(num)[.call|.exported|.return]",
+    ".statement(str)[.nearest]",
+    ".statement(num)[.nearest]",
+    ".plt[.return]",
+    ".plt(str)[.return]",
+)
+_MASK = 0xFFFFFFFFFFFFFFFF
+# Of the C run-time's start files and the loader's stubs: no function of the program's.
+_GO = "return probes would break it: Go's runtime moves its stacks, and with them the return addresses"
+
+
+@dataclass(frozen=True, slots=True)
+class UprobeSite:
+    """An instruction of a file, and in which processes it counts."""
+
+    path: str
+    offset: int  # in the file
+    address: int  # link-time
+    program: str | None = None  # only in processes that run it
+    process: int = 0  # only in that one
+    targets: bool = False  # only in the session's target and its children
+    semaphore: int = 0  # in the file: the counter that arms an SDT mark
+    caller_low: int = 0  # only when called from that code (link-time)
+    caller_high: int = 0
+    is_return: bool = False
+    engine: ClassVar[str] = "uprobe"
+
+
+class Uprobe:
+    """process("PATH").function("f") and its kin."""
+
+    patterns: ClassVar[tuple[str, ...]] = (
+        *(prefix + form for prefix in PREFIXES for form in _FORMS),
+        "process(num).statement(num).absolute[.return]",
+    )
+
+    def resolve(self, request: Request) -> Iterable[Resolved]:
+        """All places that the point means; raises Unresolved where there is none."""
+        names = [c.name for c in request.point.components]
+        if "absolute" in names:
+            return [_absolute(request)]
+        found: list[Resolved] = []
+        failure: Unresolved | None = None
+        for place in places(request):
+            if "return" in names and place.object.is_go:
+                raise Unresolved(f"{place.object.path} is a Go program: {_GO}", hint="probe its calls instead")
+            try:
+                found += _in_place(request, place, names)
+            except Unresolved as error:
+                failure = failure or error
+        if not found:
+            raise failure or Unresolved("no match")
+        return found
+
+
+def site(place: Place, address: int, is_return: bool = False, caller: tuple[int, int] = (0, 0)) -> UprobeSite | None:
+    """What the engine registers for a link-time address; None where the file holds no such byte."""
+    offset = place.object.file_offset(address)
+    if offset is None:
+        return None
+    among = place.among
+    return UprobeSite(
+        place.object.path, offset, address, among.program, among.process, among.targets, 0, *caller, is_return
+    )
+
+
+def _in_place(request: Request, place: Place, names: list[str]) -> list[Resolved]:
+    if "plt" in names:
+        return list(_plt(request, place))
+    argument = next(c.argument for c in request.point.components if c.name in ("function", "statement"))
+    dwarf = place.object.dwarf
+    if isinstance(argument, int):
+        return _by_number(request, place, argument & _MASK)
+    spec = parse(str(argument))
+    if dwarf is not None:
+        found = list(_by_dwarf(request, _Part(place, dwarf, _suffix(request)), spec, names))
+        if "statement" in names or {"label", "callee", "callees", "inline"}.intersection(names) or spec.file:
+            return found
+        return found + _beyond(request, place, spec, found)
+    _refuse_what_needs_dwarf(place, spec, names)
+    return _by_symbols(request, place, spec)
+
+
+# --- with DWARF --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    place: Place
+    dwarf: UserDwarf
+    suffix: str
+
+    def resolved(
+        self, address: Address, point: str, is_return: bool = False, caller: tuple[int, int] = (0, 0)
+    ) -> Iterator[Resolved]:
+        """The place, its scope and its spelling."""
+        pc = entry_of(self.dwarf, address) if is_return else address.address
+        where = site(self.place, pc, is_return, caller)
+        if where is None:
+            return
+
+        def scope() -> Scope:
+            if is_return:
+                return ReturnScope(self.dwarf.entry_scope(address))
+            return self.dwarf.scope_at(address)
+
+        yield Resolved(
+            where,
+            LazyScope(scope, Space.USER),
+            point,
+            is_return,
+            context="user",
+            inlined=address.inlined,
+            home=self.place.object.path,
+            extra=(("pc", f"{where.offset:#x}"),),
+        )
+
+    def spelt(self, form: str, address: Address) -> str:
+        """process("/bin/x").function("f@/src/x.c:12")"""
+        where = f"@{self.dwarf.full(address)}:{address.line}" if address.file else ""
+        return f'{self.place.prefix}.{form}("{address.function}{where}")'
+
+
+def _by_dwarf(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
+    if "statement" in names:
+        yield from _statements(part, spec, "nearest" in names)
+    elif "label" in names:
+        for address in part.dwarf.labels(spec, _argument(request, "label")):
+            yield from part.resolved(address, f'{part.spelt("function", address)}.label("{address.label}")')
+    elif "callee" in names or "callees" in names:
+        yield from _callees(request, part, spec, names)
+    else:
+        yield from _entries(part, spec, names)
+
+
+def _entries(part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
+    real = {"call", "return", "exported"}.intersection(names)
+    for address in part.dwarf.entries(spec, calls="inline" not in names, inlined=not real):
+        if "exported" not in names or address.external:
+            yield from part.resolved(address, part.spelt("function", address) + part.suffix, "return" in names)
+
+
+def _statements(part: _Part, spec: Spec, nearest: bool) -> Iterator[Resolved]:
+    found = part.dwarf.statements(spec, nearest)
+    if not found and spec.lines and not spec.relative:
+        near = [f":{line}" for line in part.dwarf.alternatives(spec)]
+        if near:
+            tried = f"no line records for {spec.file}:{spec.lines[0][0]} [man error::dwarf] (try {' or '.join(near)})"
+            raise Unresolved(tried)
+    for address in found:
+        yield from part.resolved(address, part.spelt("statement", address) + part.suffix)
+
+
+def _callees(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
+    """Inlined copies where they stand; called functions at their entry, when the caller's code is where they return to."""
+    pattern = parse(_argument(request, "callee")) if "callee" in names else Spec("*")
+    depth = next((c.argument for c in request.point.components if c.name == "callees"), 1) or 1
+    is_return, real = "return" in names, {"return", "call"}.intersection(names)
+    level, seen = [spec], set()
+    for _ in range(int(depth)):
+        deeper = {}
+        for one in level:
+            for caller, callee in part.dwarf.callees(one, pattern.function):
+                key = (caller.address, callee.address)
+                if key in seen or not pattern.in_file(callee.file) or (real and callee.inlined):
+                    continue
+                seen.add(key)
+                deeper[callee.function] = Spec(callee.function, callee.file)
+                where = (0, 0) if callee.inlined else _extent(part, caller)
+                text = f"{callee.function}@{part.dwarf.full(callee)}:{callee.line}"
+                point = f'{part.spelt("function", caller)}.callee("{text}")' + "".join(f".{n}" for n in real)
+                yield from part.resolved(callee, point, is_return, where)
+        level = list(deeper.values())
+
+
+def _extent(part: _Part, caller: Address) -> tuple[int, int]:
+    """The code of a function, for the addresses that its callees return to."""
+    from pystap.debuginfo.ranges import ranges_of
+
+    ranges = list(ranges_of(part.dwarf.sections.die(caller.die)))
+    inside = [r for r in ranges if r[0] <= caller.address < r[1]] or ranges
+    return (inside[0][0], inside[0][1]) if inside else (0, 0)
+
+
+# --- from symbols ------------------------------------------------------------------------------------------
+
+
+def _refuse_what_needs_dwarf(place: Place, spec: Spec, names: list[str]) -> None:
+    needed = {"inline", "label", "callee", "callees", "nearest", "statement"}.intersection(names)
+    if needed or spec.file:
+        what = "source files and lines are" if spec.file else f".{min(needed)} is"
+        raise Unresolved(f"{what} known to DWARF debug-info only", hint=place.object.advice)
+
+
+def _by_symbols(request: Request, place: Place, spec: Spec) -> list[Resolved]:
+    suffix = _suffix(request)
+    found = [
+        resolved
+        for function in place.object.matching(spec.function)
+        if ".exported" not in suffix or function.external
+        for resolved in _by_symbol(place, function, suffix)
+    ]
+    if not found:
+        similar = place.object.similar(spec.function)
+        raise Unresolved(f"no match (similar functions: {', '.join(similar)})" if similar else "no match")
+    return found
+
+
+def _by_symbol(place: Place, function: UserFunction, suffix: str, why: str = "") -> Iterator[Resolved]:
+    is_return = suffix.endswith(".return")
+    where = site(place, function.address, is_return)
+    if where is None or not place.object.is_code(function.address):
+        return
+
+    def scope() -> Scope:
+        unknown = UnknownScope(
+            why or f"{place.object.path} has no DWARF debug-info", "" if why else place.object.advice, None, Space.USER
+        )
+        return ReturnScope(unknown) if is_return else unknown
+
+    point = f'{place.prefix}.function("{function.name}"){suffix}'
+    home = place.object.path
+    yield Resolved(where, LazyScope(scope, Space.USER), point, is_return, context="user", home=home)
+
+
+def _beyond(request: Request, place: Place, spec: Spec, found: list[Resolved]) -> list[Resolved]:
+    """What DWARF does not name: aliases of functions that it does name (malloc is __libc_malloc), and other code."""
+    known = {r.site.address for r in found if isinstance(r.site, UprobeSite)}
+    suffix = _suffix(request)
+    out: list[Resolved] = []
+    dwarf = place.object.dwarf
+    assert dwarf is not None
+    for function in place.object.matching(spec.function):
+        if function.address in known or (".exported" in suffix and not function.external):
+            continue
+        part = _Part(place, dwarf, suffix)
+        named = dwarf.function_at(function.address)
+        if named is None:
+            out += _by_symbol(place, function, suffix, f"no DWARF debug-info covers {function.name}")
+        elif entry_of(dwarf, named) == function.address and not _same(named, found):
+            out += part.resolved(named, part.spelt("function", named) + suffix, suffix.endswith(".return"))
+        known.add(function.address)
+    if not found and not out:
+        similar = place.object.similar(spec.function)
+        raise Unresolved(f"no match (similar functions: {', '.join(similar)})" if similar else "no match")
+    return out
+
+
+def _same(named: Address, found: list[Resolved]) -> bool:
+    return any(isinstance(r.site, UprobeSite) and r.site.address == named.address for r in found)
+
+
+# --- numbers, stubs, raw addresses -------------------------------------------------------------------------
+
+
+def _by_number(request: Request, place: Place, address: int) -> list[Resolved]:
+    names = [c.name for c in request.point.components]
+    suffix, is_return = _suffix(request), "return" in names
+    dwarf = place.object.dwarf
+    form = "function" if "function" in names else "statement"
+    if dwarf is not None:
+        found = dwarf.function_at(address) if form == "function" else dwarf.at(address)
+        if found is not None:
+            part = _Part(place, dwarf, suffix)
+            return list(part.resolved(found, part.spelt(form, found) + suffix, is_return))
+    function = place.object.function_at(address)
+    if form == "function" and function is not None:
+        return list(_by_symbol(place, function, suffix))
+    where = site(place, address, is_return)
+    if where is None or not place.object.is_code(address):
+        raise Unresolved(f"no code of {place.object.path} lies at {address:#x}")
+    point = f"{place.prefix}.{form}({address:#x}){suffix}"
+    return [Resolved(where, NoScope(), point, is_return, context="user", home=place.object.path)]
+
+
+def _plt(request: Request, place: Place) -> Iterator[Resolved]:
+    from fnmatch import fnmatchcase
+
+    wanted = next((c.argument for c in request.point.components if c.name == "plt"), None) or "*"
+    is_return = request.point.components[-1].name == "return"
+    suffix = ".return" if is_return else ""
+    for name, address in place.object.plt():
+        where = site(place, address, is_return)
+        if where is not None and fnmatchcase(name, str(wanted)):
+            point = f'{place.prefix}.plt("{name}"){suffix}'
+            scope: Scope = ReturnScope(UnknownScope("a stub has none", space=Space.USER)) if is_return else _STUB
+            texts = (("$name", name),)
+            yield Resolved(where, scope, point, is_return, context="user", texts=texts, home=place.object.path)
+
+
+_STUB = NoScope()
+
+
+def _absolute(request: Request) -> Resolved:
+    """process(PID).statement(ADDR).absolute: the file and offset that are mapped there now."""
+    require_uprobes(request)
+    among = processes(request)
+    address = next(c.argument for c in request.point.components if c.name == "statement")
+    assert isinstance(address, int)
+    is_return = request.point.components[-1].name == "return"
+    path, offset = _mapped(among, address & _MASK)
+    where = UprobeSite(path, offset, address & _MASK, process=among.process, is_return=is_return)
+    return Resolved(where, NoScope(), str(request.point), is_return, context="user")
+
+
+def _mapped(among: Processes, address: int) -> tuple[str, int]:
+    try:
+        with open(f"/proc/{among.process}/maps", encoding="utf-8", errors="surrogateescape") as stream:
+            for line in stream:
+                words = line.split(None, 5)
+                low, high = (int(n, 16) for n in words[0].split("-"))
+                if low <= address < high and len(words) == 6 and words[5].startswith("/"):
+                    return words[5].rstrip("\n").removesuffix(" (deleted)"), address - low + int(words[2], 16)
+    except OSError:
+        raise Unresolved(f"cannot probe pid {among.process}: No such process") from None
+    raise Unresolved(f"no file is mapped at {address:#x} of process {among.process}")
+
+
+def _suffix(request: Request) -> str:
+    names = [c.name for c in request.point.components]
+    at = max(i for i, name in enumerate(names) if name in ("function", "statement", "plt"))
+    return "".join(f".{c}" for c in request.point.components[at + 1 :] if c.name != "nearest")
+
+
+def _argument(request: Request, name: str) -> str:
+    return next(str(c.argument) for c in request.point.components if c.name == name)
