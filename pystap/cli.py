@@ -135,7 +135,23 @@ def main(argv: list[str] | None = None) -> int:
         print("Interrupted.", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        print(f"ERROR: {error.strerror or error}{where}", file=sys.stderr)
+    except Exception as error:
+        _report_own_mistake(error, words)
     return 1
+
+
+def _report_own_mistake(error: Exception, words: list[str]) -> None:
+    """A bug of pystap: one line for the user, the traceback under -vv."""
+    print(f"ERROR: pystap made a mistake of its own: {type(error).__name__}: {error}", file=sys.stderr)
+    if sum(w.count("v") for w in words if re.fullmatch(r"-v+", w)) >= 2:
+        import traceback
+
+        traceback.print_exception(error)
+    else:
+        print("  Please report it, with the script and what -vv adds to this message.", file=sys.stderr)
 
 
 def parse(words: list[str]) -> Options:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pystap.build import BuiltModule
     from pystap.codegen import ModuleSource
     from pystap.elaborate.program import Program
+    from pystap.ir import nodes as ir
     from pystap.library import Library
     from pystap.syntax import ast
     from pystap.target import Target
@@ -73,6 +74,8 @@ class _Session:
         self.diagnostics.warnings_are_errors = options.warnings_are_errors
         scripts = read_scripts(options)
         target = self._target()
+        self._stop_where_it_cannot_run(target)
+        options = self.options
         key = _script_key(options, scripts, target)
         module = self._cached(key) if options.last_pass >= 4 else None
         if module is None:
@@ -91,7 +94,8 @@ class _Session:
             files, library = self._parse(scripts, target)
             said.append(f"parsed user script and {library.count} library scripts")
         if options.last_pass == 1 or options.dump == "ast":
-            return self._print_trees(files)
+            self._print_trees(files)
+            return None
         with self._pass(2) as said:
             program = self._elaborate(files, library, target)
             said.append(f"analyzed script: {_counts(program)}")
@@ -99,12 +103,20 @@ class _Session:
         if options.last_pass == 2 or options.dump == "program":
             from pystap.elaborate.dump import dump
 
-            return _print(dump(program))
+            _print(dump(program))
+            return None
         with self._pass(3) as said:
-            source = self._translate(program, target)
+            module = self._lower(program)
+            source = self._translate(module, target)
             said.append("translated to C")
+        if options.dump == "ir":
+            from pystap.ir.text import dump as dump_ir
+
+            _print(dump_ir(module))
+            return None
         if options.last_pass == 3:
-            return _print(source.files["module.c"])
+            _print(source.files["module.c"])
+            return None
         with self._pass(4) as said:
             built = self._build(source, target)
             said.append(f'compiled C into "{built.path.name}"')
@@ -123,6 +135,17 @@ class _Session:
         variables = self.options.kbuild_vars
         target.header_types = headers.finder(target.build_tree, paths.cache(), paths.runtime(), variables)
         return target
+
+    def _stop_where_it_cannot_run(self, target: Target) -> None:
+        """A module for another kernel is built, not run: as stap does with -r."""
+        options = self.options
+        if options.last_pass == 5 and options.vm is None and not target.running:
+            if not options.suppress_warnings:
+                message = (
+                    f"WARNING: kernel {target.release} is not the running one, forcing -p4; --vm runs it in a guest"
+                )
+                print(message, file=sys.stderr)
+            self.options = replace(options, last_pass=4)
 
     def _check_kernel(self, target: Target) -> None:
         """One clear error before anything is compiled, where the kernel or this machine can not do it."""
@@ -145,22 +168,23 @@ class _Session:
 
         return elaborate(files, library, target, self.options, self.diagnostics)
 
-    def _translate(self, program: Program, target: Target) -> ModuleSource:
-        from pystap.codegen import translate
+    def _lower(self, program: Program) -> ir.Module:
         from pystap.lower import lower
 
         module = lower(program, self.options, self.diagnostics)
         self.diagnostics.stop_on_errors()
-        if self.options.dump == "ir":
-            from pystap.ir.text import dump
+        return module
 
-            print(dump(module))
+    def _translate(self, module: ir.Module, target: Target) -> ModuleSource:
+        from pystap.codegen import translate
+
         return translate(module, self.options, target)
 
     def _build(self, source: ModuleSource, target: Target) -> BuiltModule:
         from pystap.build import build
 
         options = self.options
+        assert target.build_tree is not None  # doctor.require_build has seen to it
         keep = Path(tempfile.mkdtemp(prefix="stap")) if options.keep else None
         if keep is not None:
             print(f'Keeping temporary directory "{keep}"', file=sys.stderr)
