@@ -142,7 +142,7 @@ class _Session:
         if options.last_pass == 5 and options.vm is None and not target.running:
             if not options.suppress_warnings:
                 message = (
-                    f"WARNING: kernel {target.release} is not the running one, forcing -p4; --vm runs it in a guest"
+                    f"WARNING: kernel {target.release} is not running here, forcing -p4; --vm runs it in a guest"
                 )
                 print(message, file=sys.stderr)
             self.options = replace(options, last_pass=4)
