@@ -9,6 +9,8 @@
 #ifndef STAP_TRANSPORT_H
 #define STAP_TRANSPORT_H
 
+#include "limits.h"
+
 enum {
 	/* the longest record, header included: a context's buffer full but for one byte, and the script's longest item */
 	STAP_SUBBUF_BYTES = STAP_MAX(64 << 10, (STP_BUFFER_SIZE + STAP_LARGEST_ITEM + 0x1fff) & ~0xfff),
