@@ -72,7 +72,8 @@ class Descriptors:
             case Float(size=size):
                 return ir.Descriptor("float", size)
             case Pointer(size=size):
-                target = strip(ctype.target.get())
+                # as stap: text where char itself is pointed at; const char * is shown as an address
+                target = ctype.target.get()
                 return ir.Descriptor("string" if _is_char(target) else "pointer", size)
             case Array(element=element, count=count):
                 inner = element.get()

@@ -127,9 +127,11 @@ class Expressions(Maps, Stats, Prints, Targets):
             case ast.Print():
                 self.print(e)
                 return ZERO
+            case ast.AtPerf(counter=counter):
+                self.refuse(e, f"perf counter '{counter}' not defined")
             case (
                 ast.String() | ast.Star() | ast.TargetVar() | ast.Cast() | ast.AtVar() | ast.AtEnum() | ast.AtEnumName()
-                | ast.AtPerf() | ast.Defined() | ast.ProbeWrite() | ast.Entry() | ast.HistOp() | ast.Pretty()
+                | ast.Defined() | ast.ProbeWrite() | ast.Entry() | ast.HistOp() | ast.Pretty()
             ):  # fmt: skip
                 raise AssertionError(f"{type(e).__name__} at {e.span} is no number after elaboration")
             case _:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pystap.elaborate.formats import Conversion, Piece, join_format, parse_format, plain
 from pystap.ir import nodes as ir
 from pystap.lower.body import Core, TextPlace
 from pystap.lower.marks import first_token
-from pystap.lower.printf import Conversion, Piece, conversions, join_format, parse_format, plain
 from pystap.syntax import ast
 
 if TYPE_CHECKING:
@@ -125,6 +125,3 @@ def _merged(pieces: Sequence[Piece]) -> Iterator[Piece]:
     """A literal ends at its NUL, as every text does."""
     for piece in pieces:
         yield piece.split("\0", 1)[0] if isinstance(piece, str) else piece
-
-
-__all__ = ["Prints", "conversions", "folded"]

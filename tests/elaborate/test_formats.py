@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pystap.lower.printf import FormatError, argument_types, join_format, parse_format
+from pystap.elaborate.formats import FormatError, argument_types, join_format, parse_format
 
 
 @pytest.mark.parametrize(
