@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import sys
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap import doctor, paths
+from pystap import paths
 from pystap.diagnostics import Diagnostics, StapError
 from pystap.options import Options
 from pystap.source import SourceFile
@@ -24,6 +25,7 @@ from pystap.source import SourceFile
 if TYPE_CHECKING:
     from pystap.build import BuiltModule
     from pystap.codegen import ModuleSource
+    from pystap.debuginfo.btf import Btf
     from pystap.elaborate.program import Program
     from pystap.ir import nodes as ir
     from pystap.library import Library
@@ -99,7 +101,7 @@ class _Session:
         with self._pass(2) as said:
             program = self._elaborate(files, library, target)
             said.append(f"analyzed script: {_counts(program)}")
-            doctor.require_engines(target, {p.site.engine for p in program.probes})
+            self._check_engines(program, target)
         if options.last_pass == 2 or options.dump == "program":
             from pystap.elaborate.dump import dump
 
@@ -124,7 +126,6 @@ class _Session:
         return self._deliver(built.path)
 
     def _target(self) -> Target:
-        from pystap.build import headers
         from pystap.run import kernels
         from pystap.target import Target
 
@@ -132,27 +133,37 @@ class _Session:
         if wanted is None and self.options.vm is not None:
             wanted = kernels.find(self.options.vm).release
         target = Target.of(wanted) if wanted is None or "/" in wanted else Target.of(wanted, kernels.find)
-        variables = self.options.kbuild_vars
-        target.header_types = headers.finder(target.build_tree, paths.cache(), paths.runtime(), variables)
+        target.header_types = lambda name: self._types_of_header(target, name)
         return target
+
+    def _types_of_header(self, target: Target, name: str) -> Btf:
+        """The types of "kernel<linux/x.h>", for @cast."""
+        from pystap.build import headers
+
+        return headers.finder(target.build_tree, paths.cache(), paths.runtime(), self.options.kbuild_vars)(name)
 
     def _stop_where_it_cannot_run(self, target: Target) -> None:
         """A module for another kernel is built, not run: as stap does with -r."""
         options = self.options
         if options.last_pass == 5 and options.vm is None and not target.running:
             if not options.suppress_warnings:
-                message = (
-                    f"WARNING: kernel {target.release} is not running here, forcing -p4; --vm runs it in a guest"
-                )
+                message = f"WARNING: kernel {target.release} is not running here, forcing -p4; --vm runs it in a guest"
                 print(message, file=sys.stderr)
             self.options = replace(options, last_pass=4)
 
     def _check_kernel(self, target: Target) -> None:
         """One clear error before anything is compiled, where the kernel or this machine can not do it."""
+        from pystap import doctor
+
         if self.options.last_pass >= 4:
             doctor.require_build(target)
         if self.options.last_pass == 5:
             doctor.require_run(target, self.options)
+
+    def _check_engines(self, program: Program, target: Target) -> None:
+        from pystap import doctor
+
+        doctor.require_engines(target, {p.site.engine for p in program.probes})
 
     def _parse(self, scripts: list[SourceFile], target: Target) -> tuple[list[ast.File], Library]:
         from pystap.library import open_library
@@ -244,7 +255,7 @@ class _Session:
         except (OSError, ValueError):
             return None
         module = Path(entry["module"])
-        if not module.exists():
+        if not module.exists() or any(_identity(path) != known for path, known in entry.get("files", {}).items()):
             return None
         if entry["messages"] and not options.suppress_warnings:
             print(entry["messages"], end="", file=sys.stderr)
@@ -258,10 +269,12 @@ class _Session:
             return
         from pystap.diagnostics import render
 
+        user = sys.modules.get("pystap.debuginfo.user")  # what no point needed was not imported
+        files = user.opened() if user else {}
         messages = "".join(render(d, False) for d in self.diagnostics.items)
         folder = paths.cache("scripts", key[:2])
         fresh = folder / f"{key}.{os.getpid()}"
-        fresh.write_text(json.dumps({"module": str(module), "messages": messages}))
+        fresh.write_text(json.dumps({"module": str(module), "messages": messages, "files": files}))
         fresh.replace(folder / f"{key}.json")
 
     def _deliver(self, module: Path) -> Path:
@@ -341,6 +354,9 @@ def _read(name: str) -> str:
         raise PassError(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
 
 
+_BARE_PROCESS = re.compile(r"\bprocess\s*[.,{?!]")
+
+
 def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> str:
     """What decides a script's module: its text, the options that matter, the kernel, the library, and pystap itself."""
     neutral = replace(
@@ -350,10 +366,30 @@ def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> 
     digest = hashlib.sha256(repr(neutral).encode("utf-8", "surrogateescape"))
     for script in scripts:
         digest.update(f"{script.name}\0{script.text}\0".encode("utf-8", "surrogateescape"))
-    digest.update(f"{target.release}\0{target.build_tree}\0{target.build_id}".encode())
+    digest.update(f"{target.release}\0{target.build_tree}\0{target.build_id}\0".encode())
+    digest.update(os.fsencode(_programs_key(options, scripts)))
     for folder in (paths.PACKAGE, paths.tapsets(), *options.tapset_dirs):
         digest.update(_folder_identity(folder).encode())
     return digest.hexdigest()[:40]
+
+
+def _identity(path: str) -> str:
+    """As debuginfo/user.py's, without importing it."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ""
+    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def _programs_key(options: Options, scripts: list[SourceFile]) -> str:
+    """What the names of programs depend on, for scripts that have some: where one is, and the -c or -x of `process`."""
+    texts = [script.text for script in scripts]
+    if not any("process" in text for text in texts):
+        return ""
+    bare = any(_BARE_PROCESS.search(text) for text in texts)
+    target = f"{options.pid}\0{(options.command or '').split()[:1]}" if bare else ""
+    return f"{target}\0{os.getcwd()}\0{os.environ.get('PATH')}"
 
 
 def _folder_identity(folder: Path) -> str:
@@ -428,6 +464,12 @@ def _clean_cache(options: Options, text: str) -> int:
     return 0
 
 
+def _doctor(options: Options, text: str) -> int:
+    from pystap import doctor
+
+    return doctor.run(options)
+
+
 def _prep(options: Options, text: str) -> int:
     from pystap.run import prep
 
@@ -447,7 +489,7 @@ def _later(what: str) -> int:
 _ERRANDS = {
     "clean-cache": _clean_cache,
     "prep": _prep,
-    "doctor": lambda options, text: doctor.run(options),
+    "doctor": _doctor,
     "resolve": lambda options, text: _later("--resolve"),
     "explain": lambda options, text: _later("--explain"),
     "attach": _attach,
