@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from pystap import paths
 from pystap.arch import X86_64, Arch, by_machine, by_uname
-from pystap.debuginfo.api import DebugInfo, Tracepoint
-from pystap.debuginfo.btf import Btf, load_index
-from pystap.debuginfo.elf import Elf
-from pystap.debuginfo.layered import Layered
 from pystap.debuginfo.locate import ModuleTree, kernel_debug_paths, module_name
-from pystap.debuginfo.opening import open_kernel, open_module
-from pystap.debuginfo.symbolic import SymbolicInfo
-from pystap.debuginfo.symtab import NameTable, SymbolTable
 from pystap.diagnostics import StapError, Unresolved
 
+# What a cached module needs is imported here; the readers of symbols and types are imported where they are used.
 if TYPE_CHECKING:
+    from pystap.debuginfo.api import DebugInfo, Tracepoint
+    from pystap.debuginfo.btf import Btf
     from pystap.debuginfo.dwarf import Dwarf
+    from pystap.debuginfo.layered import Layered
+    from pystap.debuginfo.symtab import NameTable, SymbolTable
 
 _FORMAT = "2"  # of the files in the cache: raise it when their layout changes
 
@@ -197,6 +195,9 @@ class Target:
         folder = self._extract()
         if folder is None or not (folder / "btf").exists():
             return None
+        from pystap.debuginfo.btf import Btf, load_index
+        from pystap.debuginfo.symtab import NameTable
+
         index = load_index((folder / "btf.offsets").read_bytes(), NameTable.open(folder / "btf.names"))
         return Btf((folder / "btf").read_bytes(), index=index)
 
@@ -207,11 +208,18 @@ class Target:
             raise Unresolved(
                 f"the symbols of kernel {self.release} are not known: {self._no_image}", hint=self._image_advice
             )
+        from pystap.debuginfo.symtab import SymbolTable
+
         return SymbolTable.open(folder / "symbols")
 
     @cached_property
     def _kernel_info(self) -> Layered:
         folder = self._extract()
+        from pystap.debuginfo.layered import Layered
+        from pystap.debuginfo.opening import open_kernel
+        from pystap.debuginfo.symbolic import SymbolicInfo
+        from pystap.debuginfo.symtab import NameTable
+
         systems = NameTable.open(folder / "systems") if folder else NameTable(b"")
         symbolic = SymbolicInfo(
             self._symbols, self.btf, self.arch, self._system_of(systems), None, self.debuginfo_advice
@@ -233,6 +241,7 @@ class Target:
     def _module_tracepoints(self) -> NameTable:
         """tracepoint TAB system TAB module, of every module of the tree; made once per state of the tree."""
         from pystap.debuginfo.image import module_tracepoints
+        from pystap.debuginfo.symtab import NameTable
 
         root = self.module_tree.root
         if root is None:
@@ -305,8 +314,13 @@ class Target:
         return known
 
     def _open_module(self, path: Path) -> Layered:
+        from pystap.debuginfo.btf import Btf
+        from pystap.debuginfo.elf import Elf
         from pystap.debuginfo.image import module_systems
-        from pystap.debuginfo.symtab import module_symbols
+        from pystap.debuginfo.layered import Layered
+        from pystap.debuginfo.opening import open_module
+        from pystap.debuginfo.symbolic import SymbolicInfo
+        from pystap.debuginfo.symtab import SymbolTable, module_symbols
 
         elf = Elf.open(path)
         blob = elf.contents(".BTF")
@@ -349,7 +363,7 @@ class Target:
 
     @cached_property
     def _extracted(self) -> Path | None:
-        from pystap.debuginfo.image import extract
+        from pystap.debuginfo.extracted import extract
 
         store = paths.cache("images", _FORMAT)
         source = self._image_source()

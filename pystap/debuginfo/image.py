@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import struct
@@ -13,6 +12,7 @@ from pathlib import Path
 from pystap.debuginfo.btf import Btf
 from pystap.debuginfo.ctype import Struct, find_member
 from pystap.debuginfo.elf import SHT_SYMTAB, Elf
+from pystap.debuginfo.extracted import fingerprint
 from pystap.debuginfo.symtab import KernelSymbol, NameTable, SymbolTable, kernel_symbols, read_proc_kallsyms
 from pystap.diagnostics import StapError, Unresolved
 
@@ -21,27 +21,8 @@ _R_X86_64_64 = 1
 _R_AARCH64_ABS64 = 257
 
 
-def extract(source: Path, store: Path) -> Path:
-    """The folder of an image's facts, made when missing. `source` is a boot image, a vmlinux, or /sys/kernel."""
-    known = store / f"by-file-{_fingerprint(source)}"
-    if known.exists():
-        return known.resolve()
-    folder = _from_running(store) if source.is_dir() else _from_image(source, store)
-    _link(known, folder)
-    return folder
-
-
-def _fingerprint(source: Path) -> str:
-    """Stands for a file without reading it."""
-    import hashlib
-
-    if source.is_dir():
-        return "running-" + hashlib.sha1(Path("/sys/kernel/notes").read_bytes()).hexdigest()
-    stat = source.stat()
-    return hashlib.sha1(f"{source.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-
-
-def _from_image(source: Path, store: Path) -> Path:
+def from_image(source: Path, store: Path) -> Path:
+    """Facts of a boot image or a vmlinux."""
     from pystap.debuginfo import kallsyms
     from pystap.debuginfo.compressed import kernel_image
 
@@ -51,14 +32,14 @@ def _from_image(source: Path, store: Path) -> Path:
     if not names and text is not None:
         names = kallsyms.decode(elf.contents(".rodata") or b"", text.address) or []
     symbols = kernel_symbols(elf, names)
-    return _write(store, elf.build_id() or _fingerprint(source), elf, symbols, elf.contents(".BTF"))
+    return _write(store, elf.build_id() or fingerprint(source), elf, symbols, elf.contents(".BTF"))
 
 
-def _from_running(store: Path) -> Path:
+def from_running(store: Path) -> Path:
     """What the running kernel says of itself; without privilege the addresses are hidden, names are not."""
     names = read_proc_kallsyms(Path("/proc/kallsyms").read_text())
     symbols = [KernelSymbol(name, address, letter) for address, letter, name in names]
-    return _write(store, _fingerprint(Path("/sys/kernel")), None, symbols, Path("/sys/kernel/btf/vmlinux").read_bytes())
+    return _write(store, fingerprint(Path("/sys/kernel")), None, symbols, Path("/sys/kernel/btf/vmlinux").read_bytes())
 
 
 def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol], blob: bytes | None) -> Path:
@@ -89,11 +70,6 @@ def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol],
         if not final.exists():  # else: another pystap was faster
             raise StapError(f"cannot write the cache {store}: {error}") from None
     return final
-
-
-def _link(known: Path, folder: Path) -> None:
-    with contextlib.suppress(FileExistsError):
-        known.symlink_to(folder.name)
 
 
 def _is_elf(path: Path) -> bool:
