@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
 _ANY = frozenset(range(1, 256))
 _MOST_REPEATS = 255
 _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "e": 27}
-_CLASSES = {
+_CLASSES: dict[str, Callable[[str], bool]] = {
     "alnum": str.isalnum, "alpha": str.isalpha, "digit": str.isdigit, "lower": str.islower, "upper": str.isupper,
     "space": lambda c: c in " \t\n\v\f\r", "blank": lambda c: c in " \t",
     "cntrl": lambda c: ord(c) < 32 or ord(c) == 127,
