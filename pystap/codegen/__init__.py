@@ -14,6 +14,7 @@ from pystap.codegen.descriptors import descriptor_lines
 from pystap.codegen.environment import render
 from pystap.codegen.frames import Depth, Storage, depth
 from pystap.codegen.macros import global_macros, key_strings
+from pystap.codegen.objects import object_lines
 from pystap.codegen.unit import Unit
 from pystap.codegen.writer import BACK_TO_C, Writer
 from pystap.ir import nodes as ir
@@ -30,6 +31,7 @@ _OPTIONAL = (
     "histogram",
     "symbols",
     "stack",
+    "objects",
 )  # runtime parts that only some scripts need, in this order
 _STRING_LIMIT = 512  # MAXSTRINGLEN's default on 64-bit machines
 
@@ -85,6 +87,8 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         unit.needs |= {"symbols"}
     if "unwind" in unit.needs:
         unit.needs |= {"stack"}
+    if unit.tables.object_paths:
+        unit.needs |= {"objects"}
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
     config = render("config.h.j2", defines=_defines(unit, options, needed))
@@ -220,6 +224,9 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         lines += unit.tables.symbol_lines()
     if "stack" in unit.needs:
         parts.append('{ "stack", stap_stack_load, stap_stack_unload }')
+    if "objects" in unit.needs:
+        parts.append('{ "objects", stap_objects_load, stap_objects_unload }')
+        lines += object_lines(unit.tables.object_paths)
     lines += unit.tables.table_lines()
     lines += ["", "static const struct stap_part stap_parts[] = {", *(f"\t{p}," for p in parts), "};"]
     locks = ", ".join(f"&{name}" for name in unit.variables.lock_names()) or "NULL"

@@ -16,6 +16,7 @@ class Tables:
         self._literals: dict[bytes, int] = {}
         self._formats: dict[str, int] = {}
         self._symbols: dict[tuple[str | None, str], int] = {}
+        self._objects: dict[str, int] = {}
 
     def mark(self, mark: Mark) -> int:
         """Where a run-time error is said to have happened; 0 when that is unknown."""
@@ -36,6 +37,10 @@ class Tables:
     def symbol(self, symbol: SymbolAddress) -> int:
         """The number of a symbol whose address is found when the session starts."""
         return self._symbols.setdefault((symbol.module, symbol.symbol), len(self._symbols))
+
+    def object(self, path: str) -> int:
+        """The number of a program or library, whose place in a process is found at run time."""
+        return self._objects.setdefault(path, len(self._objects))
 
     def literal_lines(self) -> list[str]:
         """The definitions of the string constants: aligned, and whole words long, as script strings are."""
@@ -62,6 +67,11 @@ class Tables:
             spelt = "NULL" if module is None else names.c_string(module)
             lines.append(f"\t{{ .module = {spelt}, .name = {names.c_string(symbol)} }},")
         return [*lines, "};", "static const unsigned int stap_symbol_count = ARRAY_SIZE(stap_symbols);"]
+
+    @property
+    def object_paths(self) -> list[str]:
+        """The programs and libraries that have numbers, in their order."""
+        return list(self._objects)
 
     @property
     def uses_symbols(self) -> bool:

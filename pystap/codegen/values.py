@@ -86,6 +86,8 @@ class Values:
                 return self.field(e)
             case ir.Saved():
                 return f"stap_saved(c, {e.number})"
+            case ir.SymbolAddress(symbol="", module=str() as path):
+                return f"stap_object_address(c, {self._tables.object(path)}, {e.offset:#x}ULL)"
             case ir.SymbolAddress():
                 return f"(stap_symbol_address(c, {self._tables.symbol(e)}) + {names.c_number(e.offset)})"
             case ir.Load():

@@ -7,6 +7,7 @@ from pystap.providers.begin import Begin, Never
 from pystap.providers.hwbreakpoint import KernelData
 from pystap.providers.kernel_function import KernelFunction
 from pystap.providers.kprobe import Kprobe
+from pystap.providers.mark import MarkPoints
 from pystap.providers.netfilter import Netfilter
 from pystap.providers.perf import Perf
 from pystap.providers.timer import Timer
@@ -24,6 +25,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Perf(),
     KernelData(),
     Uprobe(),
+    MarkPoints(),
 )
 
 # begin starts first and stops last, so that end probes run when nothing else does. Of each: the stem of
