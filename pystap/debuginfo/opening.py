@@ -144,7 +144,7 @@ class _Symbols:
                 code = bool(section.flags & SHF_EXECINSTR)
                 if code and s.kind != 2:
                     continue
-                gone = code and section.name.startswith((".init", ".exit", ".noinstr"))
+                gone = code and section.name.startswith(".noinstr")
                 rows.append((sections.bases.get(s.section, 0) + s.value, s.size, s.name, s.value, not gone))
         self._rows = sorted(rows)
         self._starts = [row[0] for row in self._rows]
