@@ -64,6 +64,9 @@ class FakeTarget:
     def symbols(self) -> SymbolTable:
         return SymbolTable.of(SYMBOLS)
 
+    def dwarf(self, module: str | None = None) -> None:
+        """No DWARF: symbols and BTF answer."""
+
     def kernel_info(self) -> Info:
         return Info(None, tuple(s.name for s in SYMBOLS))
 
