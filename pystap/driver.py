@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pystap import paths
-from pystap.diagnostics import Diagnostics, StapError
+from pystap.diagnostics import Diagnostic, Diagnostics, Severity, StapError
 from pystap.options import Options
 from pystap.source import SourceFile
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from pystap.build import BuiltModule
     from pystap.codegen import ModuleSource
     from pystap.debuginfo.btf import Btf
+    from pystap.diagnostics import Printer
     from pystap.elaborate.program import Program
     from pystap.ir import nodes as ir
     from pystap.library import Library
     from pystap.syntax import ast
     from pystap.target import Target
 
+_SIMILAR_SHOWN = 5
 _PASS_FAILED = ("parse", "analysis", "translation", "compilation", "run")
 
 
@@ -52,14 +55,17 @@ def run(options: Options) -> int:
         from pystap import listing
 
         return listing.run(options)
+    session = _Session(options)
     try:
-        return _Session(options).run()
+        return session.run()
     except PassError as failure:
         if str(failure):
             print(f"ERROR: {failure}", file=sys.stderr)
         what = _PASS_FAILED[failure.number - 1]
         print(f"Pass {failure.number}: {what} failed.  [man error::pass{failure.number}]", file=sys.stderr)
         return 1
+    finally:
+        print(session.left_out(), end="", file=sys.stderr)
 
 
 @dataclass(slots=True)
@@ -69,6 +75,11 @@ class _Session:
     options: Options
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
     _shown: int = 0
+    _printer: Printer | None = None
+
+    def left_out(self) -> str:
+        """How many messages were not shown."""
+        return self._printer.summary() if self._printer is not None else ""
 
     def run(self) -> int:
         options = self.options
@@ -226,11 +237,12 @@ class _Session:
             print(f"Pass {number}: {' '.join(said)} using {_memory()} in {timer}.", file=sys.stderr)
 
     def _show_messages(self, number: int) -> None:
-        from pystap.diagnostics import render
+        from pystap.diagnostics import Printer
 
-        color = use_color(self.options)
+        if self._printer is None:
+            self._printer = Printer(use_color(self.options), self.options.verbose[number - 1] > 0)
         for diagnostic in self.diagnostics.items[self._shown :]:
-            print(render(diagnostic, color), end="", file=sys.stderr)
+            print(self._printer(diagnostic), end="", file=sys.stderr)
         self._shown = len(self.diagnostics.items)
         errors = sum(1 for d in self.diagnostics.items if d.severity.value == "parse error")
         if number == 1 and errors:
@@ -408,6 +420,17 @@ def use_color(options: Options) -> bool:
     if options.color == "auto":
         return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and "NO_COLOR" not in os.environ
     return options.color == "always"
+
+
+def _without_repetition(messages: list[Diagnostic]) -> list[Diagnostic]:
+    """The first few errors of each kind: a wildcard can fail in a thousand places for one reason. Warnings all stay."""
+    seen: Counter[str] = Counter()
+    kept: list[Diagnostic] = []
+    for message in messages:
+        seen[message.code] += 1
+        if message.severity is Severity.WARNING or seen[message.code] <= _SIMILAR_SHOWN:
+            kept.append(message)
+    return kept
 
 
 # --- figures of -v ---------------------------------------------------------------------------------------
