@@ -12,6 +12,8 @@
 #define KRETACTIVE max_t(int, 15, 6 * num_possible_cpus())
 #endif
 
+enum { STAP_KPROBE_FEW = 64 };	/* as many breakpoints may become jumps */
+
 enum stap_place {
 	STAP_PLACE_NAME,	/* the kernel looks the symbol up: slow before 6.2, exact for unique names */
 	STAP_PLACE_DISTANCE,	/* `place` bytes from sprint_symbol(), if the symbol is what lies there */
@@ -46,6 +48,7 @@ struct stap_kprobe {
 };
 
 static struct stap_kprobe *stap_kprobes;
+static bool stap_kprobe_plain;	/* no breakpoint is to be made a jump */
 static struct stap_fentries *stap_kprobe_groups;	/* of the kernel and of modules that are there */
 static DEFINE_MUTEX(stap_kprobe_mutex);
 
@@ -69,6 +72,16 @@ static int stap_kprobe_hit(struct kprobe *kprobe, struct pt_regs *regs)
 	return 0;
 }
 NOKPROBE_SYMBOL(stap_kprobe_hit);
+
+/*
+ * That a probe has one keeps the kernel from replacing its breakpoint by a
+ * jump. A hit then costs more, but the kernel replaces probes in passes, for
+ * each of which the arming of the others has to wait: too long for thousands.
+ */
+static void stap_kprobe_after(struct kprobe *kprobe, struct pt_regs *regs, unsigned long flags)
+{
+}
+NOKPROBE_SYMBOL(stap_kprobe_after);
 
 static int stap_kretprobe_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
@@ -201,6 +214,7 @@ static void stap_kprobe_prepare(struct stap_kprobe *k, unsigned long address)
 		kprobe->offset = site->offset;
 	if (!site->is_return) {
 		kprobe->pre_handler = stap_kprobe_hit;
+		kprobe->post_handler = stap_kprobe_plain && !site->fentry ? stap_kprobe_after : NULL;
 		return;
 	}
 	k->kretprobe.handler = stap_kretprobe_hit;
@@ -421,8 +435,11 @@ static int stap_kprobe_allocate(void)
 static void stap_kprobe_arm_all(void)
 {
 	const char *module = NULL;
-	unsigned int i;
+	unsigned int i, breakpoints = 0;
 
+	for (i = 0; i < stap_kprobe_count; i++)
+		breakpoints += !stap_kprobes[i].site->fentry;
+	stap_kprobe_plain = breakpoints > STAP_KPROBE_FEW;
 	stap_kprobe_arm_all_of(NULL);
 	for (i = 0; i < stap_kprobe_count; i++) {
 		const char *next = stap_kprobes[i].site->module;
