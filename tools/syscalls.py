@@ -457,18 +457,24 @@ class Call:
     functions: tuple[str, ...]
     arguments: tuple[Argument, ...]
     extra: tuple[str, ...]
+    prefixes: tuple[str, ...]
 
 
+PREFIXES = {
+    "": ("__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_"),
+    "compat": ("__ia32_compat_sys_",),
+    "ia32": ("__ia32_sys_", "__ia32_compat_sys_"),
+}
 TOKEN = re.compile(r"(?P<names>[\w,]+):(?P<kind>\w+)(?:\((?P<parameter>\d+)\))?(?:@(?P<position>\d))?$")
 
 
 def parse(line: str) -> Call:
     """Reads one line of the table."""
-    head = re.match(r"(\w+)\s*(?:\(([^)]*)\))?\s*(.*)", line)
+    head = re.match(r"(\w+)\s*(?:\[(\w+)\])?\s*(?:\(([^)]*)\))?\s*(.*)", line)
     assert head, line
-    functions = tuple(head[2].split()) if head[2] else (head[1],)
+    functions = tuple(head[3].split()) if head[3] else (head[1],)
     arguments, extra, n = [], [], 0
-    for token in head[3].split():
+    for token in head[4].split():
         if "==" in token:
             extra.append(token.replace("==", " = ", 1).replace(",", ", "))
             continue
@@ -479,7 +485,7 @@ def parse(line: str) -> Call:
         assert found, f"{line}: {token}"
         n = int(found["position"] or n)
         arguments.append(argument(found["names"].split(","), found["kind"], n, found["parameter"] or ""))
-    return Call(head[1], functions, tuple(arguments), tuple(extra))
+    return Call(head[1], functions, tuple(arguments), tuple(extra), PREFIXES[head[2] or ""])
 
 
 def _argstr(call: Call) -> str:
@@ -497,7 +503,7 @@ def _points(call: Call, suffix: str) -> str:
     points = [
         f'kprobe.function("{prefix}{function}"){suffix}?'
         for function in call.functions
-        for prefix in ("__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_")
+        for prefix in call.prefixes
     ]
     return ",\n\t".join(points)
 
