@@ -10,6 +10,7 @@ from pystap.providers.kprobe import Kprobe
 from pystap.providers.mark import MarkPoints
 from pystap.providers.netfilter import Netfilter
 from pystap.providers.perf import Perf
+from pystap.providers.process import ProcessPoints
 from pystap.providers.timer import Timer
 from pystap.providers.tracepoint import KernelTrace
 from pystap.providers.uprobe import Uprobe
@@ -26,10 +27,11 @@ PROVIDERS: tuple[Provider, ...] = (
     KernelData(),
     Uprobe(),
     MarkPoints(),
+    ProcessPoints(),
 )
 
 # begin starts first and stops last, so that end probes run when nothing else does. Of each: the stem of
 # runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
-ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe")
+ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe", "process")
 
 __all__ = ["ENGINES", "PROVIDERS"]

@@ -48,6 +48,12 @@ static inline void stap_processes_change(struct stap_processes *set, pid_t proce
 		clear_bit(process, set->bits);
 }
 
+/* Takes one out; says whether it was in. */
+static inline bool stap_processes_take(struct stap_processes *set, pid_t process)
+{
+	return (u32)process < PID_MAX_LIMIT && test_bit(process, set->bits) && test_and_clear_bit(process, set->bits);
+}
+
 /* The process that the runner knows by a number: its number in the first namespace, 0 if there is none. */
 static inline pid_t stap_process_of(pid_t number)
 {
@@ -67,6 +73,7 @@ static inline pid_t stap_process_of(pid_t number)
 struct stap_hook {
 	const char *name;
 	void *function;
+	int later;	/* than others at the same tracepoint */
 	struct tracepoint *tracepoint;
 	bool armed;
 };
@@ -86,7 +93,8 @@ static inline int stap_hook_arm(struct stap_hook *hook)
 	for_each_kernel_tracepoint(stap_hook_find, hook);
 	if (!hook->tracepoint)
 		return -ENOENT;
-	error = tracepoint_probe_register(hook->tracepoint, hook->function, NULL);
+	error = tracepoint_probe_register_prio(hook->tracepoint, hook->function, NULL,
+					       TRACEPOINT_DEFAULT_PRIO - hook->later);
 	hook->armed = !error;
 	return error;
 }
@@ -128,8 +136,8 @@ static void stap_targets_exit(void *data, struct task_struct *task)
 }
 
 static struct stap_hook stap_targets_hooks[] = {
-	{ .name = "sched_process_fork", .function = stap_targets_fork },
-	{ .name = "sched_process_exit", .function = stap_targets_exit },
+	{ .name = "sched_process_fork", .function = stap_targets_fork, .later = -1 },
+	{ .name = "sched_process_exit", .function = stap_targets_exit, .later = 1 },
 };
 
 /* Those that the target has started already; a parent may stand anywhere before its child, so until nothing is added. */
