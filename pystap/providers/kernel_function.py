@@ -83,8 +83,17 @@ def _by_dwarf(request: Request, parts: list[Part]) -> Iterator[Resolved]:
         for resolved in kernel_dwarf.resolve(request, part, suffix, is_return, maxactive):
             found = True
             yield resolved
-    if not found:
+    if not found and _told_by_symbols(request):
+        yield from _functions(request, str(request.point.components[1].argument))
+    elif not found:
         raise Unresolved(_no_match(request, str(request.point.components[1].argument).partition("@")[0]))
+
+
+def _told_by_symbols(request: Request) -> bool:
+    """Whether a point can be known to the symbol table alone, as second names of functions (system calls') are."""
+    names = {c.name for c in request.point.components}
+    pattern = request.point.components[1].argument
+    return isinstance(pattern, str) and "@" not in pattern and "function" in names and not names & _NEEDS_DWARF
 
 
 def _refuse_what_needs_dwarf(request: Request) -> None:

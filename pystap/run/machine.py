@@ -46,11 +46,12 @@ class Spec:
     memory: int
     cpus: int
     accel: str = "tcg"
+    counting: bool = False  # the guest's clock counts instructions: one nanosecond each
 
     def digest(self) -> str:
         """Names the template of this machine."""
         assert self.kernel.vmlinuz is not None
-        identity = [f"{TEMPLATE_FORMAT} {self.memory} {self.cpus} {self.accel} {COMMAND_LINE}"]
+        identity = [f"{TEMPLATE_FORMAT} {self.memory} {self.cpus} {self.accel} {self.counting} {COMMAND_LINE}"]
         for path in (Path(shutil.which(QEMU) or QEMU), self.kernel.vmlinuz, *self.sources):
             found = os.stat(path)
             identity.append(f"{path} {found.st_size} {found.st_mtime_ns}")
@@ -172,6 +173,7 @@ def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -
         *("-machine", "pc,usb=off,hpet=off,memory-backend=ram", "-accel", spec.accel),
         *("-cpu", "max" if spec.accel == "tcg" else "host", "-smp", str(spec.cpus)),
         *("-kernel", str(spec.kernel.vmlinuz), "-append", COMMAND_LINE),
+        *(("-icount", "shift=0,sleep=off") if spec.counting else ()),
         *("-serial", f"file:{work}/console", *options, *_port_options(theirs)),
     ]
     try:

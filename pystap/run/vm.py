@@ -130,6 +130,7 @@ class Guest:
     accel: str = "tcg"
     boot_seconds: float = BOOT_SECONDS
     use_template: bool = True
+    counting: bool = False  # its clock counts instructions
     _machine: Machine | None = None
     _replies: bytes = b""
     _runs: int = 0
@@ -300,8 +301,8 @@ class Guest:
     def _come_up(self) -> Machine:
         kernel = self.kernel
         sources = (Path(__file__), binaries.guest(), _busybox())
-        spec = Spec(kernel, lambda: _base_archive(kernel).content(), sources, self.memory, self.cpus, self.accel)
-        if self.use_template and self.accel == "tcg":
+        spec = Spec(kernel, lambda: _base_archive(kernel).content(), sources, self.memory, self.cpus, self.accel, self.counting)
+        if self.use_template and self.accel == "tcg" and not self.counting:
             try:
                 return self._restored(spec)
             except StapError:
