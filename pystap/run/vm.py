@@ -357,7 +357,7 @@ def _base_archive(kernel: Kernel) -> Initramfs:
     archive = Initramfs()
     archive.file("/init", binaries.guest(), 0o755)
     _add_busybox(archive)
-    for name in ("/proc", "/sys", "/dev", "/root"):
+    for name in ("/proc", "/sys", "/dev", "/root", "/run"):
         archive.directory(name)
     archive.directory("/tmp", 0o1777)
     archive.device("/dev/console", 0o600)

@@ -213,7 +213,11 @@ static void stap_pretty_array(struct stap_pretty *pretty, const struct stap_type
 		s64 length = min_t(u32, type->count, MAXSTRINGLEN - 1);
 
 		pretty->items++;
-		if (!stap_pretty_read(pretty, pretty->c->scratch, address, length))
+		if (!type->count)	/* a flexible array: as far as a string goes */
+			length = stap_read_string(pretty->c->scratch, address, MAXSTRINGLEN, pretty->user);
+		else if (!stap_pretty_read(pretty, pretty->c->scratch, address, length))
+			length = -1;
+		if (length < 0)
 			stap_pretty_text(pretty, "ERROR");
 		else
 			stap_pretty_quoted(pretty, pretty->c->scratch, length);
