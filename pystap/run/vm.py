@@ -301,7 +301,8 @@ class Guest:
     def _come_up(self) -> Machine:
         kernel = self.kernel
         sources = (Path(__file__), binaries.guest(), _busybox())
-        spec = Spec(kernel, lambda: _base_archive(kernel).content(), sources, self.memory, self.cpus, self.accel, self.counting)
+        archive = lambda: _base_archive(kernel).content()  # noqa: E731
+        spec = Spec(kernel, archive, sources, self.memory, self.cpus, self.accel, self.counting)
         if self.use_template and self.accel == "tcg" and not self.counting:
             try:
                 return self._restored(spec)
