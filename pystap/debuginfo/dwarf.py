@@ -58,10 +58,13 @@ class Dwarf:
         self._make_index = index
         self._cover = cover
         self._frames = Frames(dwarf)
+        self._last: tuple[int, Covering | None] = (-1, None)
 
     def covering(self, pc: int) -> Covering | None:
         """The symbol that holds a link-time address."""
-        return self._cover(pc)
+        if self._last[0] != pc:  # asked for twice in a row: to filter a place, then to probe it
+            self._last = pc, self._cover(pc)
+        return self._last[1]
 
     @cached_property
     def index(self) -> Index:
@@ -75,10 +78,19 @@ class Dwarf:
         for a in self.entries(Spec(pattern)):
             yield Function(a.function, self.module, a.address, a.file, a.line, None, a.inlined, a.external)
 
-    def entries(self, spec: Spec, *, calls: bool = True, inlined: bool = True) -> list[Address]:
-        """Where the functions that a pattern asks for begin: their own code, and their inlined copies."""
-        out = []
+    def entries(self, spec: Spec, *, calls: bool = True, inlined: bool = True, one_each: bool = False) -> list[Address]:
+        """Where the functions that a pattern asks for begin: their own code, and their inlined copies.
+
+        `one_each`: a function that was inlined a hundred times is wanted once, as for a list of names.
+        """
+        out: list[Address] = []
         for entry in self._entries(spec):
+            if (
+                one_each
+                and out
+                and (out[-1].function, out[-1].file, out[-1].line) == (entry.name, entry.file, entry.line)
+            ):
+                continue
             if (inlined if entry.kind == "i" else calls) and self._line_fits(spec, entry):
                 address = self._address(entry, self._entry_address(entry), entry.file, entry.line)
                 if address is not None:
@@ -183,7 +195,7 @@ class Dwarf:
         return ([max(below)] if below else []) + ([min(above)] if above else [])
 
     def _address(self, entry: Entry, pc: int, file: str, line: int) -> Address | None:
-        where = self._cover(pc)
+        where = self.covering(pc)
         if where is None or not where.probeable:
             return None
         inlined = entry.kind == "i"
@@ -194,7 +206,7 @@ class Dwarf:
 
     def _entry_address(self, entry: Entry) -> int:
         """Where a function is entered; in unoptimized code past the prologue, where its arguments are in place."""
-        if entry.kind == "i":
+        if entry.kind == "i" or self.space is Space.KERNEL:  # a kernel cannot be built without optimization
             return entry.pc
         die = self.sections.die(entry.die)
         return self.prologue_end(die, entry.pc) if self.unoptimized(die) else entry.pc

@@ -23,7 +23,7 @@ from pystap.debuginfo.ranges import entry_pc
 from pystap.debuginfo.sections import Sections, uleb
 from pystap.debuginfo.symtab import NameTable
 
-FORMAT = "dwarf-1"
+FORMAT = "dwarf-2"
 _PROGRESS_AFTER = 0.7  # seconds: a progress line only where one waits
 WORTH_KEEPING = 1 << 20  # bytes of .debug_info: smaller files are walked in less time than a look-up saves
 _PARALLEL_FROM = 8 << 20  # bytes of .debug_info
@@ -290,9 +290,17 @@ class _Scan:
             file = die.inherited(dw.DECL_FILE)
             line = die.inherited(dw.DECL_LINE)
             path = self._file(file[0].unit, file[1][1]) if file else ""
-            known = (die.name, path, int(line[1][1]) if line else 0, die.inherited(dw.EXTERNAL) is not None)
+            number = int(line[1][1]) if line else 0
+            if file is None and (pc := entry_pc(die)):  # assembly: only the line table knows
+                path, number = self._place(pc)
+            known = (die.name, path, number, die.inherited(dw.EXTERNAL) is not None)
             self._declared[offset] = known
         return known
+
+    def _place(self, pc: int) -> tuple[str, int]:
+        self._files = self._files or LineTable(self._unit)
+        row = self._files.at(pc)
+        return (self._files.file(row.file), row.line) if row else ("", 0)
 
     def _file(self, unit: Unit, number: int) -> str:
         if unit is not self._unit:

@@ -75,17 +75,11 @@ class LineTable:
         """dir/name, without the directory of compilation."""
         joined = name if name.startswith("/") or not directory else f"{directory}/{name}"
         base = self._base.rstrip("/") + "/"
-        return _normal(joined[len(base) :] if len(base) > 1 and joined.startswith(base) else joined)
+        return joined[len(base) :] if len(base) > 1 and joined.startswith(base) else joined
 
     def text(self, form: int, value: Any) -> str:
         """A path in a header of version 5."""
         return self._unit.string(form, value)
-
-
-def _normal(path: str) -> str:
-    """Without `./` and doubled slashes; `..` stays, as compilers write it."""
-    parts = [p for k, p in enumerate(path.split("/")) if p not in (".", "") or (k == 0 and p == "")]
-    return "/".join(parts)
 
 
 def _read_header(table: LineTable, offset: int) -> _Header:

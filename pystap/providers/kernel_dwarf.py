@@ -10,7 +10,9 @@ from pystap.debuginfo.api import Address, Scope
 from pystap.debuginfo.spec import Spec, parse
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request, Resolved
+from pystap.providers.blocklist import blocked
 from pystap.providers.kprobe import ANCHOR, KprobeSite
+from pystap.providers.left_out import left_out
 from pystap.providers.scopes import LazyScope, ReturnScope
 
 if TYPE_CHECKING:
@@ -79,28 +81,44 @@ def resolve(request: Request, part: Part, suffix: str, is_return: bool, maxactiv
         return
     spec = parse(str(argument))
     if names[1] == "statement":
-        yield from _statements(part, spec, "nearest" in names, suffix)
+        yield from _statements(request, part, spec, "nearest" in names, suffix)
     elif "label" in names:
         yield from _labels(part, spec, _argument(request, "label"))
     elif "callee" in names or "callees" in names:
         yield from _callees(request, part, spec)
     else:
-        for address in _functions(part, spec, names):
+        for address in _functions(request, part, spec, names, is_return):
             yield part.resolved(address, _spelt(part, "function", address) + suffix, is_return, maxactive)
 
 
-def _functions(part: Part, spec: Spec, names: list[str]) -> Iterable[Address]:
+def _functions(request: Request, part: Part, spec: Spec, names: list[str], is_return: bool) -> Iterable[Address]:
+    options = request.options
     real = {"call", "return", "exported"}.intersection(names)
-    found = part.dwarf.entries(spec, calls="inline" not in names, inlined=not real)
-    return (a for a in found if "exported" not in names or a.external)
+    just_names = options.list_points is not None and not options.list_vars
+    for a in part.dwarf.entries(spec, calls="inline" not in names, inlined=not real, one_each=just_names):
+        if ("exported" not in names or a.external) and _safe(request, part, spec, a, is_return):
+            yield a
 
 
-def _statements(part: Part, spec: Spec, nearest: bool, suffix: str) -> Iterator[Resolved]:
+def _safe(request: Request, part: Part, spec: Spec, address: Address, is_return: bool) -> bool:
+    """Whether a wildcard may mean the place: what is named in full is left to the kernel to refuse."""
+    if request.options.guru or not set("*?[").intersection(spec.function):
+        return True
+    if left_out(address.function, address.file, is_return):
+        return False
+    if request.options.list_points is not None:
+        return True
+    where = part.dwarf.covering(address.address)
+    return where is not None and ((where.fentry and not where.offset) or not blocked(where.symbol))
+
+
+def _statements(request: Request, part: Part, spec: Spec, nearest: bool, suffix: str) -> Iterator[Resolved]:
     found = part.dwarf.statements(spec, nearest)
     if not found and spec.lines and not spec.relative:
         raise _no_lines(part, spec)
     for address in found:
-        yield part.resolved(address, _spelt(part, "statement", address) + suffix)
+        if _safe(request, part, spec, address, False):
+            yield part.resolved(address, _spelt(part, "statement", address) + suffix)
 
 
 def _no_lines(part: Part, spec: Spec) -> Unresolved:
