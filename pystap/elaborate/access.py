@@ -19,6 +19,7 @@ from pystap.elaborate.targetvars import Path, Place, cast_root
 from pystap.elaborate.tokens import token
 from pystap.ir import nodes as ir
 from pystap.options import Options
+from pystap.providers.base import TextValue
 from pystap.syntax import ast
 from pystap.syntax.walk import walk
 
@@ -47,6 +48,7 @@ class Access:
     home: str = "kernel"  # where @cast and @var look without a module argument
     is_return: bool = False
     texts: Mapping[str, str] = field(default_factory=dict)  # by name: "$name" for $$name
+    values: Mapping[str, TextValue] = field(default_factory=dict)  # by name: "value" for $value
     copy: Callable[[ast.Call, Access, Fold], ast.Call] | None = None  # of functions with $variables, for this site
     failures: dict[ast.Node, Unresolved] = field(default_factory=dict)
     outcomes: list[Hashable] = field(default_factory=list)  # what was decided, for sharing of equal bodies
@@ -88,6 +90,9 @@ class Access:
     def assigned(self, node: Any, fold: Fold) -> Any:
         """An assignment to a target expression: allowed in guru mode, its value unchanged."""
         value = fold(node.value) if isinstance(node, ast.Assign) else None
+        text = self._own_text(node.target)
+        if text is not None:
+            return self._text_assigned(node, text, value)
         if not self.options.guru:
             self._failed(node.target, Unresolved(_WRITE, span=node.target.span))
             target: Any = node.target
@@ -98,6 +103,16 @@ class Access:
             target = self.target(node.target, fold)
         changes = {"target": target} if value is None else {"target": target, "value": value}
         return with_fields(node, changes)
+
+    def _text_assigned(self, node: Any, text: TextValue, value: Any) -> Any:
+        functions = {"=": text.replace, ".=": text.extend}
+        name = functions.get(node.operator, "")
+        if not name:
+            reason = f"invalid operator {node.operator}" if text.replace else "it can only be read"
+            self._failed(node.target, Unresolved(f"cannot assign to the text '${node.target.name}': {reason}"))
+            return with_fields(node, {"value": value}) if value is not None else node
+        self.outcomes.append(name)
+        return ast.Call(name, (value,), span=node.span)
 
     # --- the kinds -------------------------------------------------------------------------------
 
@@ -133,7 +148,15 @@ class Access:
             raise Unresolved("using @const operator not permitted; need stap -g", span=node.span)
         return ast.EmbeddedExpr(f" /* pure */ ({text}) ", span=node.span)
 
+    def _own_text(self, node: Any) -> TextValue | None:
+        """The text of the site's own that `$value` is."""
+        plain = isinstance(node, ast.TargetVar) and node.base is None and not (node.steps or node.address_of)
+        return self.values.get(node.name) if plain else None
+
     def _variable(self, node: ast.TargetVar, fold: Fold) -> Any:
+        own = self._own_text(node)
+        if own is not None:
+            return ast.Call(own.read, (), span=node.span)
         if self.scope is None:
             raise Unresolved("unresolved target-symbol expression", span=node.span)
         text = self._text(node)

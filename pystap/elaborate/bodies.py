@@ -81,6 +81,7 @@ class Bodies:
         resolved = derived.resolved
         scope = None if isinstance(resolved.scope, NoScope) else resolved.scope
         access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, dict(resolved.texts))
+        access.values = dict(resolved.values)
         if self.contextual:
             access.copy = self._copy
         folded = Folder(access)(plan.block)

@@ -11,6 +11,7 @@ from pystap.providers.mark import MarkPoints
 from pystap.providers.netfilter import Netfilter
 from pystap.providers.perf import Perf
 from pystap.providers.process import ProcessPoints
+from pystap.providers.procfs import Procfs
 from pystap.providers.timer import Timer
 from pystap.providers.tracepoint import KernelTrace
 from pystap.providers.uprobe import Uprobe
@@ -25,6 +26,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Netfilter(),
     Perf(),
     KernelData(),
+    Procfs(),
     Uprobe(),
     MarkPoints(),
     ProcessPoints(),
@@ -32,6 +34,8 @@ PROVIDERS: tuple[Provider, ...] = (
 
 # begin starts first and stops last, so that end probes run when nothing else does. Of each: the stem of
 # runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
-ENGINES: tuple[str, ...] = ("begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe", "process")
+ENGINES: tuple[str, ...] = (
+    "begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe", "process", "procfs",
+)  # fmt: skip
 
 __all__ = ["ENGINES", "PROVIDERS"]

@@ -62,6 +62,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class TextValue:
+    """A $variable that is a text of the point's own: the tapset functions that read, replace and extend it."""
+
+    read: str
+    replace: str = ""  # empty: it may not be assigned
+    extend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """One place that a point means."""
 
@@ -72,6 +81,7 @@ class Resolved:
     context: str = ""  # prologue/epilogue kind of context for checks: "kernel", "user", "" (none)
     inlined: bool = False
     texts: tuple[tuple[str, str], ...] = ()  # constant texts: ("$name", "sched_switch") for $$name
+    values: tuple[tuple[str, TextValue], ...] = ()  # ("value", ...) for $value
     home: str = "kernel"  # where @cast and @var look by default: "kernel", a module's name, or an object's path
     extra: tuple[tuple[str, str], ...] = field(default=())  # further facts for -v listings, e.g. ("pc", "...")
 
