@@ -14,7 +14,8 @@ from pystap.codegen.descriptors import descriptor_lines
 from pystap.codegen.environment import render
 from pystap.codegen.frames import Depth, Storage, depth
 from pystap.codegen.macros import global_macros, key_strings
-from pystap.codegen.objects import object_lines
+from pystap.codegen.objects import NEEDS as OBJECT_NEEDS
+from pystap.codegen.objects import known_objects, object_lines
 from pystap.codegen.unit import Unit
 from pystap.codegen.writer import BACK_TO_C, Writer
 from pystap.ir import nodes as ir
@@ -32,6 +33,7 @@ _OPTIONAL = (
     "symbols",
     "stack",
     "objects",
+    "ustack",
 )  # runtime parts that only some scripts need, in this order
 _STRING_LIMIT = 512  # MAXSTRINGLEN's default on 64-bit machines
 
@@ -87,8 +89,13 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         unit.needs |= {"symbols"}
     if "unwind" in unit.needs:
         unit.needs |= {"stack"}
-    if unit.tables.object_paths:
+    if unit.needs & OBJECT_NEEDS:
+        for path in known_objects(module, options):
+            unit.tables.object(path)
+    if unit.tables.object_paths or unit.needs & OBJECT_NEEDS:
         unit.needs |= {"objects"}
+    if unit.needs & OBJECT_NEEDS:
+        unit.needs |= {"ustack"}
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
     config = render("config.h.j2", defines=_defines(unit, options, needed))
@@ -101,18 +108,19 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     for template, sites in engines:
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
-    text.raw("\n".join(_guest_needs(module)))
+    text.raw("\n".join(_guest_needs(module, unit.tables.object_paths)))
     lines = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
     files = {"module.c": "\n".join(lines) + "\n", "config.h": config}
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
 
 
-def _guest_needs(module: ir.Module) -> list[str]:
+def _guest_needs(module: ir.Module, objects: Iterable[str]) -> list[str]:
     """Kernel modules and files that --vm must bring into the guest for these probes; read from the module itself."""
     kernel_modules = sorted({getattr(p.site, "module", None) or "" for p in module.probes} - {""})
-    files = sorted({str(getattr(p.site, key, None) or "") for p in module.probes for key in ("path", "program")} - {""})
-    named = (("stap_modules", kernel_modules), ("stap_files", files))
-    return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in named if values]
+    named = {str(getattr(p.site, key, None) or "") for p in module.probes for key in ("path", "program")}
+    files = sorted({*named, *objects} - {""})
+    lists = (("stap_modules", kernel_modules), ("stap_files", files))
+    return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in lists if values]
 
 
 def _handlers(unit: Unit, handlers: Writer) -> list[Storage]:
@@ -187,6 +195,8 @@ def _probe_table(module: ir.Module) -> str:
             f".position = {names.c_string(str(probe.mark.span))}",
             f".actions = {'MAXACTION_INTERRUPTIBLE' if interruptible else 'MAXACTION'}",
         ]
+        if probe.derived:
+            members.append(f".derived = {names.c_string(probe.derived)}")
         if probe.entry is not None:
             members.append(f".entry = {names.handler(probe.entry)}")
             members.append(f".saved_count = {len(probe.saved)}")
@@ -226,7 +236,7 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         parts.append('{ "stack", stap_stack_load, stap_stack_unload }')
     if "objects" in unit.needs:
         parts.append('{ "objects", stap_objects_load, stap_objects_unload }')
-        lines += object_lines(unit.tables.object_paths)
+        lines += object_lines(unit.tables.object_paths, unit.needs)
     lines += unit.tables.table_lines()
     lines += ["", "static const struct stap_part stap_parts[] = {", *(f"\t{p}," for p in parts), "};"]
     locks = ", ".join(f"&{name}" for name in unit.variables.lock_names()) or "NULL"

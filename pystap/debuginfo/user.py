@@ -78,6 +78,27 @@ class UserDwarf(Dwarf):
                 return self._address(made, self._entry_address(made), file, int(line or 0))
         return None
 
+    def line_rows(self) -> list[tuple[int, str, int]]:
+        """(address, file, line) by address, for all code; line 0 where a stretch of code ends."""
+        found: list[tuple[int, bool, str, int]] = []
+        for offset in self.sections.unit_offsets:
+            root = self.sections.unit(offset).root
+            if dw.STMT_LIST not in root.attributes:
+                continue
+            table = self.types.lines(root)
+            paths: dict[int, str] = {}
+            for row in table.rows:
+                if row.file not in paths:
+                    paths[row.file] = self._full(table.file(row.file), root.offset)
+                found.append((row.address, not row.end, paths[row.file], 0 if row.end else row.line))
+        rows: list[tuple[int, str, int]] = []
+        for address, _, file, line in sorted(found):
+            if rows and rows[-1][0] == address:
+                rows.pop()
+            if address and (not rows or rows[-1][1:] != (file, line)):
+                rows.append((address, file, line))
+        return rows
+
     def entry_scope(self, address: Address) -> Scope:
         """The variables at a function's first instruction, where unoptimized code has not stored its arguments yet."""
         die = self.sections.die(address.die)
@@ -195,6 +216,13 @@ class UserObject:
         every = {f.address: f for fs in self.functions.values() for f in sorted(fs, key=lambda f: (f.external, f.size))}
         table = [every[k] for k in sorted(every)]
         return sorted(every), table
+
+    @cached_property
+    def sorted_functions(self) -> list[UserFunction]:
+        """One function for each address that has some, by address; those without a size reach to the next."""
+        table = self._by_address[1]
+        following = [f.address for f in table[1:]] + [table[-1].address + 1 if table else 0]
+        return [f if f.size else replace(f, size=end - f.address) for f, end in zip(table, following, strict=True)]
 
     def _symbols(self) -> Iterator[Symbol]:
         for elf in (self.elf, self._debug_elf):

@@ -61,13 +61,17 @@ STAP_LOAD_KERNEL(u64)
  * this is allowed (c->sleepable). The handler stays on its CPU, whose context it
  * keeps meanwhile: other hits there are refused as nested ones.
  */
+static __always_inline bool stap_may_sleep(const struct stap_context *c)
+{
+	return c->busy && c->sleepable && in_task() && !irqs_disabled() &&
+	       preempt_count() <= IS_ENABLED(CONFIG_PREEMPT_COUNT);
+}
+
 static noinline __cold bool stap_fault_in(u64 address, size_t size)
 {
-	struct stap_context *c = __this_cpu_read(stap_contexts);
 	size_t missing;
 
-	if (!c->busy || !c->sleepable || !in_task() || irqs_disabled() ||
-	    preempt_count() > IS_ENABLED(CONFIG_PREEMPT_COUNT))
+	if (!stap_may_sleep(__this_cpu_read(stap_contexts)))
 		return false;
 	migrate_disable();
 	preempt_enable();

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * ustack.h: the callers of the current program's code, by the call-frame
+ * information of the objects that the script knows, and user addresses as text.
+ * The contexts and locks are those of objects.h. Bounded by the caller's table.
+ *
+ * For tapsets (pragma:uunwind):
+ *	stap_ustack(c, table, size)		how many addresses, the innermost first
+ *	stap_user_put(c, to, used, address, style, is_caller)
+ */
+#ifndef STAP_USTACK_H
+#define STAP_USTACK_H
+
+#include <linux/uprobes.h>
+
+enum stap_user_style {
+	STAP_USER_FULL,		/* " 0x1234 : f+0x0/0x8 [/bin/x]" */
+	STAP_USER_DATA,		/* "f+0x0/0x8 [/bin/x]" */
+	STAP_USER_SIMPLE,	/* "f+0x0 [x]" */
+	STAP_USER_BRIEF,	/* "f+0x0" */
+};
+
+static noinline u32 stap_user_put(struct stap_context *c, char *to, u32 used, u64 address, enum stap_user_style style,
+				  bool is_caller)
+{
+	const struct stap_mapping *m = stap_mapping_find(c, address);
+	bool full = style == STAP_USER_FULL, sized = style <= STAP_USER_DATA;
+	const char *name = m ? sized ? m->name : stap_last_part(m->name) : "";
+	struct stap_user_symbol s;
+	size_t room = MAXSTRINGLEN - used;
+	u32 at = 0;
+
+	/* a call may be the last instruction of its function */
+	if (m && stap_user_symbol_find(m, address - is_caller, &s)) {
+		if (full)
+			at += scnprintf(to + used, room, " 0x%llx : ", address);
+		at += scnprintf(to + used + at, room - at, "%s+0x%llx", s.name, s.offset + is_caller);
+		if (sized)
+			at += scnprintf(to + used + at, room - at, "/0x%llx", s.size);
+		if (style != STAP_USER_BRIEF)
+			at += scnprintf(to + used + at, room - at, " [%s]", name);
+		return used + at;
+	}
+	at = scnprintf(to + used, room, full ? " 0x%llx" : "0x%llx", address);
+	if (!m || style == STAP_USER_BRIEF)
+		return used + at;
+	at += scnprintf(to + used + at, room - at, " [%s+0x%llx", name, address - m->start);
+	if (sized)
+		at += scnprintf(to + used + at, room - at, "/0x%llx", m->end - m->start);
+	at += scnprintf(to + used + at, room - at, "]");
+	return used + at;
+}
+
+/* --- walking --------------------------------------------------------------------------------------------- */
+
+#ifdef CONFIG_X86_64
+
+enum { STAP_DWARF_RBP = 6, STAP_DWARF_RSP = 7, STAP_DWARF_RIP = 16, STAP_DWARF_REGISTERS = 17 };
+
+static const u8 stap_unwind_registers[STAP_UNWIND_KEPT] = { STAP_DWARF_RIP, 3, STAP_DWARF_RBP, 12, 13, 14, 15 };
+
+static void stap_unwind_warn(struct stap_context *c, const char *path)
+{
+	static atomic_t warned = ATOMIC_INIT(0);
+
+	if (atomic_xchg(&warned, 1))
+		return;
+	snprintf(c->scratch, MAXSTRINGLEN, "Missing unwind data for a module, rerun with 'stap -d %s'", path);
+	stap_message(c, STAP_ITEM_WARNING, c->scratch);
+}
+
+/* What a return probe put in place of the return address that lies at `slot`; the list is the task's own. */
+static u64 stap_unwind_original(u64 address, u64 slot)
+{
+	const struct uprobe_task *task = current->utask;
+	struct return_instance instance;
+	const struct return_instance *at = task ? READ_ONCE(task->return_instances) : NULL;
+	unsigned int left = 128;
+
+	/* read as foreign memory: the kernel frees instances while it runs the handlers of a return */
+	while (left-- && at && !copy_from_kernel_nofault(&instance, at, sizeof(instance))) {
+		if (instance.stack == slot)
+			address = instance.orig_ret_vaddr;
+		at = instance.next;
+	}
+	return address;
+}
+
+static bool stap_unwind_cfa(const struct stap_unwind_rule *rule, const u64 *r, u64 *cfa)
+{
+	switch (rule->kind) {
+	case STAP_UNWIND_REGISTER:
+		*cfa = r[rule->cfa] + rule->offset;
+		return true;
+	case STAP_UNWIND_MEMORY:
+		return stap_read_user(cfa, r[rule->cfa] + rule->offset, sizeof(*cfa));
+	default:
+		*cfa = r[STAP_DWARF_RSP] + 8 + ((r[STAP_DWARF_RIP] & 15) >= rule->offset ? 8 : 0);
+		return true;
+	}
+}
+
+static bool stap_unwind_apply(const struct stap_unwind_rule *rule, u64 *r)
+{
+	u64 cfa, at, caller[STAP_UNWIND_KEPT];
+	u32 k;
+
+	if (rule->saved[0] == STAP_UNWIND_NONE || !stap_unwind_cfa(rule, r, &cfa))
+		return false;
+	if (cfa <= r[STAP_DWARF_RSP])
+		return false;	/* no progress: a damaged stack */
+	for (k = 0; k < STAP_UNWIND_KEPT; k++) {
+		u8 number = stap_unwind_registers[k];
+
+		caller[k] = r[number];
+		if (rule->saved[k] == STAP_UNWIND_SAME)
+			continue;
+		at = (rule->by_rbp & BIT(k) ? r[STAP_DWARF_RBP] : cfa) + rule->saved[k];
+		if (!stap_read_user(&caller[k], at, sizeof(u64)))
+			return false;
+		if (!k)
+			caller[k] = stap_unwind_original(caller[k], at);
+	}
+	for (k = 0; k < STAP_UNWIND_KEPT; k++)
+		r[stap_unwind_registers[k]] = caller[k];
+	r[STAP_DWARF_RSP] = cfa;
+	return r[STAP_DWARF_RIP] != 0;
+}
+
+/* How to leave the frame of an instruction; NULL where nothing is known of it. */
+static const struct stap_unwind_rule *stap_unwind_rule(struct stap_context *c, u64 address)
+{
+	const struct stap_mapping *m = stap_mapping_find(c, address);
+	const struct stap_object *o = m ? m->object : NULL;
+	s32 k;
+
+	if (!o || !o->row_count) {
+		if (m)
+			stap_unwind_warn(c, m->name);
+		return NULL;
+	}
+	if (address - m->bias > U32_MAX)
+		return NULL;
+	k = stap_table_find(o->rows, o->row_count, address - m->bias);
+	return k < 0 || o->row_rules[k] == 0xffff ? NULL : &o->rules[o->row_rules[k]];
+}
+
+static __maybe_unused noinline u32 stap_ustack(struct stap_context *c, unsigned long *table, u32 size)
+{
+	const struct pt_regs *regs = stap_user_registers(c);
+	const struct stap_unwind_rule *rule;
+	u64 r[STAP_DWARF_REGISTERS];
+	u32 count = 0, k;
+
+	if (!regs)
+		return 0;
+	for (k = 0; k < ARRAY_SIZE(r); k++)
+		r[k] = *(const unsigned long *)((const char *)regs + stap_register_offsets[k]);
+	while (count < size) {
+		table[count] = r[STAP_DWARF_RIP];
+		rule = stap_unwind_rule(c, r[STAP_DWARF_RIP] - (count > 0));
+		count++;
+		if (!rule || !stap_unwind_apply(rule, r))
+			break;
+	}
+	return count;
+}
+
+#else
+
+/* Elsewhere by frame pointers. */
+static __maybe_unused noinline u32 stap_ustack(struct stap_context *c, unsigned long *table, u32 size)
+{
+	return stap_stack_user(c, table, size);
+}
+
+#endif
+
+#endif
