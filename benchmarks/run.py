@@ -1,4 +1,4 @@
-"""What pystap costs: instructions per event, counted in a guest by the guest's own clock, and time from script to module.
+"""What pystap costs: instructions per event, counted by a guest's own clock, and time from script to module.
 
 Prints a table beside other tools' figures and the goals; the exit status is 1 where a goal of the guest's is missed or
 an event lost (seconds of commands depend on what else the machine does).

@@ -33,7 +33,7 @@ def handler(unit: Unit, index: int, handler: ir.Handler, titles: list[str]) -> t
     write(f"static void {name}(struct stap_context *c)")
     write("{")
     write.depth = 1
-    uses = _lock_table(write, handler)
+    uses = _lock_table(write, unit, handler)
     _longs(write, handler.longs, held.longs)
     _frame_declaration(write, name, held)
     if uses:
@@ -143,13 +143,19 @@ def _comment(write: Writer, titles: list[str], mark: ir.Mark, quote: bool = True
     write(" */")
 
 
-def _lock_table(write: Writer, handler: ir.Handler) -> int:
+def _lock_table(write: Writer, unit: Unit, handler: ir.Handler) -> int:
     if handler.locks:
         write("static const struct stap_lock_use locks[] = {")
         for use in handler.locks:
-            write(f"\t{{ &{names.variable(use.name)}_lock, {'true' if use.write else 'false'} }},")
+            alone = use.write or _replaces(unit.variables.globals.get(use.name))
+            write(f"\t{{ &{names.variable(use.name)}_lock, {'true' if alone else 'false'} }},")
         write("};")
     return len(handler.locks)
+
+
+def _replaces(variable: ir.Global | None) -> bool:
+    """Whether adding takes an element away that other CPUs may be adding to: a full array of statistics that wraps."""
+    return isinstance(variable, ir.Map) and variable.wrap and variable.value == "stats"
 
 
 def _longs(write: Writer, locals: tuple[str, ...], temporaries: list[int]) -> None:

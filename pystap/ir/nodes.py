@@ -641,6 +641,7 @@ class Probe:
     entry: int | None = None  # a return probe's entry handler
     saved: tuple[str, ...] = ()  # types of the saved values
     mark: Mark = _mark()
+    derived: str = ""  # the aliases that it came through
 
 
 @node

@@ -120,6 +120,7 @@ class ModuleLowering:
             self.handler(body, entry=True) if body.entry else None,
             tuple("string" if types.type_of(e) == "string" else "long" for e in body.entry),
             mark=first_token(probe.span),
+            derived=", ".join(reversed(probe.chain)),
         )
 
     def _condition(self, e: ast.Expr | None) -> ir.Expr | None:

@@ -42,19 +42,16 @@ struct stap_probe {
 	bool (*condition)(void);			/* if (...): NULL where there is none */
 	const char *point;				/* pp() */
 	const char *written;				/* pn() */
+	const char *derived;				/* the aliases that it came through, or NULL */
 	const char *position;				/* file:line:column */
 	u32 index;
 	s32 actions;					/* MAXACTION or MAXACTION_INTERRUPTIBLE */
 	u32 saved_count;				/* values that the entry side saves ... */
 	u32 saved_size;					/* ... in that many bytes */
 	atomic_t skipped[STAP_SKIPS];
-#ifdef STP_TIMING
-	atomic64_t hits;
-	atomic64_t cycles;
-	atomic64_t cycles_min;
-	atomic64_t cycles_max;
-#endif
 };
+
+static const unsigned int stap_probe_count;
 
 /* Where a run-time error happened, as an index into stap_marks[]; 0 is nowhere. */
 typedef u32 stap_mark;
@@ -112,8 +109,13 @@ struct stap_context {
 	u32 print_used;			/* bytes of complete items in `output` */
 	u32 print_item;			/* where the item being made begins */
 
-#ifndef STP_NO_OVERLOAD
+#if !defined(STP_NO_OVERLOAD) || defined(STP_TIMING)
 	u64 entered;			/* cycle counter at stap_enter() */
+#endif
+#ifdef STP_TIMING
+	struct stap_cell *timings;	/* cycles of each probe's handler on this CPU */
+#endif
+#ifndef STP_NO_OVERLOAD
 	u64 window_start;
 	u64 window_used;		/* cycles spent in handlers since then */
 #endif
@@ -313,23 +315,36 @@ static __always_inline void stap_account(struct stap_context *c)
 #endif
 
 #ifdef STP_TIMING
+static const struct stap_stat_kind stap_timing_kind = {
+	.parts = STAP_STAT_SUM | STAP_STAT_RANGE | STAP_STAT_VARIANCE,
+};
+
 static void stap_time(struct stap_context *c)
 {
-	struct stap_probe *probe = c->probe;
-	s64 cycles = get_cycles() - c->entered;
-	s64 seen;
+	stap_stat_add(&c->timings[c->probe->index], stap_timing_kind, get_cycles() - c->entered);
+}
 
-	atomic64_inc(&probe->hits);
-	atomic64_add(cycles, &probe->cycles);
-	seen = atomic64_read(&probe->cycles_max);
-	if (cycles > seen)
-		atomic64_cmpxchg(&probe->cycles_max, seen, cycles);
-	seen = atomic64_read(&probe->cycles_min);
-	if (!seen || cycles < seen)
-		atomic64_cmpxchg(&probe->cycles_min, seen, cycles);
+static bool stap_timings_load(struct stap_context *c)
+{
+	c->timings = kvcalloc(stap_probe_count, sizeof(*c->timings), GFP_KERNEL);
+	return c->timings;
+}
+
+static void stap_timings_unload(struct stap_context *c)
+{
+	kvfree(c->timings);
 }
 #else
 static __always_inline void stap_time(struct stap_context *c)
+{
+}
+
+static bool stap_timings_load(struct stap_context *c)
+{
+	return true;
+}
+
+static void stap_timings_unload(struct stap_context *c)
 {
 }
 #endif
@@ -391,6 +406,20 @@ static __always_inline bool stap_nest(struct stap_context *c, stap_mark mark)
 	return true;
 }
 
+static void stap_contexts_free(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct stap_context *c = per_cpu(stap_contexts, cpu);
+
+		if (c)
+			stap_timings_unload(c);
+		kvfree(c);
+		per_cpu(stap_contexts, cpu) = NULL;
+	}
+}
+
 static int stap_contexts_load(void)
 {
 	struct stap_context *c;
@@ -398,17 +427,15 @@ static int stap_contexts_load(void)
 
 	for_each_possible_cpu(cpu) {
 		c = kvzalloc_node(sizeof(*c), GFP_KERNEL, cpu_to_node(cpu));
-		if (!c)
-			goto failed;
+		per_cpu(stap_contexts, cpu) = c;
+		if (!c || !stap_timings_load(c)) {
+			stap_contexts_free();
+			return -ENOMEM;
+		}
 		c->cpu = cpu;
 		c->frame = c->frames;
-		per_cpu(stap_contexts, cpu) = c;
 	}
 	return 0;
-failed:
-	for_each_possible_cpu(cpu)
-		kvfree(per_cpu(stap_contexts, cpu));
-	return -ENOMEM;
 }
 
 /* Nothing is armed any more; a handler on another CPU may still be on its way out. */
@@ -423,8 +450,7 @@ static void stap_contexts_unload(void)
 			msleep(1);
 	}
 	synchronize_rcu();
-	for_each_possible_cpu(cpu)
-		kvfree(per_cpu(stap_contexts, cpu));
+	stap_contexts_free();
 }
 
 /* The sum over all CPUs of a global that is only added to: `offset` is its place in the context. */

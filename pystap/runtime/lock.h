@@ -7,7 +7,8 @@
  * then counted as skipped. Any context, NMI included: an interrupted handler's
  * locks belong to this CPU's context, and the interrupting one was refused
  * there already. Handlers run with preemption off, so waiting is short, also
- * under PREEMPT_RT, where these stay spinning locks.
+ * under PREEMPT_RT, where these stay spinning locks. A handler with locks never
+ * sleeps, whatever its engine allows.
  */
 #ifndef STAP_LOCK_H
 #define STAP_LOCK_H
@@ -57,6 +58,7 @@ static __always_inline bool stap_lock_all(struct stap_context *c, const struct s
 {
 	unsigned int i;
 
+	c->sleepable = false;	/* others would wait for the locks as long as this one sleeps */
 	for (i = 0; i < count; i++) {
 		if (likely(stap_lock_try(uses[i].lock, uses[i].write)) ||
 		    stap_lock_wait(uses[i].lock, uses[i].write))

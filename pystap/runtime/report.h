@@ -19,25 +19,33 @@ static void stap_report_skips(const struct stap_probe *probe)
 					     probe->point, atomic_read(&probe->skipped[cause]));
 }
 
-static void stap_report_hits(const struct stap_probe *probe)
+/* Sums one probe's cycles up over the CPUs; nothing is armed any more. */
+static void stap_report_hits(const struct stap_probe *probe, struct stap_total *total)
 {
-	s64 hits = atomic64_read(&probe->hits);
+	const struct stap_cell *cell = &total->cell;
+	unsigned int cpu;
 
-	if (hits)
+	stap_total_clear(total, 0);
+	for_each_possible_cpu(cpu)
+		stap_stat_merge(total, &per_cpu(stap_contexts, cpu)->timings[probe->index], STAP_STAT_VARIANCE, 0);
+	if (cell->count)
 		stap_session_message(STAP_ITEM_TEXT,
-				     "%s, (%s), hits: %lld, cycles: %lldmin/%lldavg/%lldmax, from: %s, index: %u\n",
-				     probe->point, probe->position, hits, (s64)atomic64_read(&probe->cycles_min),
-				     div64_s64(atomic64_read(&probe->cycles), hits),
-				     (s64)atomic64_read(&probe->cycles_max), probe->written, probe->index);
+				     "%s, (%s), hits: %lld, cycles: %lldmin/%lldavg/%lldmax, variance: %lld, from: %s, index: %u\n",
+				     probe->point, probe->position, cell->count, cell->minimum,
+				     div64_s64(cell->sum, cell->count), cell->maximum,
+				     max_t(s64, stap_total_variance(total, 0), 0),
+				     probe->derived ? probe->derived : probe->written, probe->index);
 }
 
 static void stap_report_timing(void)
 {
+	struct stap_total *total = kzalloc(sizeof(*total), GFP_KERNEL);
 	unsigned int i;
 
 	stap_session_message(STAP_ITEM_TEXT, "----- probe hit report: \n");
-	for (i = 0; i < stap_probe_count; i++)
-		stap_report_hits(&stap_probes[i]);
+	for (i = 0; total && i < stap_probe_count; i++)
+		stap_report_hits(&stap_probes[i], total);
+	kfree(total);
 	for (i = 0; i < stap_probe_count; i++)
 		stap_report_skips(&stap_probes[i]);
 	for (i = 0; i < stap_lock_count; i++)
