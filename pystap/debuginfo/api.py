@@ -24,6 +24,17 @@ class Root:
     writable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One call of a function in progress: how it is told from others, in the middle of it and at its entry."""
+
+    key: str  # unique for the function; part of a C identifier
+    point: tuple[tuple[str, str | None], ...]  # of the function's entry, as components of a probe point
+    frame: Expr  # the canonical frame address, here
+    frame_at_entry: Expr  # and at the entry
+    space: Space
+
+
 Kind = Literal["vars", "parms", "locals"]
 
 

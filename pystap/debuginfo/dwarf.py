@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from pystap.arch import X86_64, Arch, by_machine
 from pystap.debuginfo import dw
-from pystap.debuginfo.api import Address, Function, Root, Tracepoint
+from pystap.debuginfo.api import Activation, Address, Function, Root, Tracepoint
 from pystap.debuginfo.cfa import Frames, Rule
 from pystap.debuginfo.ctype import CType, Void, strip
 from pystap.debuginfo.die import Die
@@ -314,6 +315,23 @@ class Dwarf:
             place = _gather(die.name, place)
         in_memory = place.in_memory
         return Root(place.value, ctype, in_memory, writable=in_memory or isinstance(place.value, Reg))
+
+    def activation(self, die: Die, pc: int, frame: Frame) -> Activation | None:
+        """How a call of the function that holds the address is told from others; None where no frame table covers it."""
+        body = self._body_of(die)
+        entry = entry_pc(body) if body is not None else None
+        if body is None or entry is None or self._frames.cfa(pc) is None:
+            return None
+        home = "kernel" if self.module is None else "process" if self.space is Space.USER else "module"
+        spec = f"{body.name}@{self.types.declared(body.origin())}"
+        stack = Binary("+", Reg(self.arch.stack_pointer, self.space), Const(self.arch.stack_arguments))
+        return Activation(
+            re.sub(r"\W", "_", f"{self.module or home}_{body.name}_{body.offset:x}"),
+            ((home, self.module), ("function", spec), ("call", None)),
+            frame.cfa(),
+            stack,
+            self.space,
+        )
 
     def _frame(self, die: Die, pc: int) -> Frame:
         owner = self._body_of(die)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pystap.debuginfo import dw
-from pystap.debuginfo.api import Kind, Root
+from pystap.debuginfo.api import Activation, Kind, Root
 from pystap.debuginfo.ctype import CType
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.ranges import covers
@@ -56,6 +56,10 @@ class DwarfScope:
                 continue
             out.append(name)
         return tuple(out)
+
+    def activation(self) -> Activation | None:
+        """How this call of the function is told from others; None where its frame is not known."""
+        return self._dwarf.activation(self._function, self._pc, self._frame)
 
     def result(self) -> CType | None:
         """The function's result type."""

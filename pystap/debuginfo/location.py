@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pystap.debuginfo import dw
 from pystap.debuginfo.die import Die, Unit
 from pystap.debuginfo.sections import Data, sleb, uleb
 from pystap.diagnostics import Unresolved
-from pystap.ir.nodes import Binary, Bits, Compare, Const, Expr, Load, Reg, Select, Space, Unary
+from pystap.ir.nodes import Binary, Bits, Compare, Const, Expr, Field, Load, Reg, Select, Space, Unary
 
 _SIGN = 1 << 63
 _MASK = (1 << 64) - 1
+_BRA = 0x28
+_MOST_BRANCHES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +154,43 @@ class _Machine:
     value: bool = False  # the stack's top is the value, not its address
     pieces: list[Piece] = field(default_factory=list)
     at: int = 0
+    branches: int = 0
 
     def run(self) -> Place:
         while self.at < len(self.code):
             op = self.code[self.at]
             self.at += 1
+            if op == _BRA:
+                return self._branch()
             self._step(op)
         if self.pieces:
             return Place(Const(0), False, tuple(self.pieces))
         return self._finish()
+
+    def _branch(self) -> Place:
+        """Both ways to the end of the expression: the value is chosen at run time."""
+        condition = Compare("!=", self._pop(), Const(0))
+        target = self._target()
+        if self.branches == _MOST_BRANCHES:
+            raise Unresolved("its location expression branches too often")
+        ways = []
+        for at in (target, self.at):
+            way = replace(self, stack=list(self.stack), pieces=list(self.pieces), at=at, branches=self.branches + 1)
+            ways.append(way.run())
+        taken, passed = ways
+        if taken.pieces or passed.pieces or taken.in_memory != passed.in_memory:
+            raise Unresolved("it is in different kinds of places, by a condition")
+        return Place(Select(condition, taken.value, passed.value), taken.in_memory)
+
+    def _target(self) -> int:
+        """Where a branch or skip leads: only forward, so that evaluation ends."""
+        distance = int.from_bytes(self._take(2), "little", signed=True)
+        if distance < 0:
+            raise Unresolved("its location expression loops")
+        return self.at + distance
+
+    def _skip(self) -> None:
+        self.at = self._target()
 
     def _finish(self) -> Place:
         if self.register is not None:
@@ -296,10 +326,13 @@ class _Machine:
         self.value = True
 
     def _entry_value(self) -> None:
-        """The value that something had when the function was entered: known while no instruction has run yet."""
+        """The value that something had when the function was entered."""
         inner = self._take(self._uleb())
         if not self.frame.at_entry:
-            raise Unresolved("only its value at the function's entry is known: use @entry in a .return probe, or .call")
+            if len(inner) != 1 or not 0x50 <= inner[0] <= 0x6F:
+                raise Unresolved("only a value that was in memory at the function's entry leads to it")
+            self.stack.append(Field("entered", inner[0] - 0x50))  # elaborate/entered.py keeps it at the entry
+            return
         place = evaluate(inner, self.frame, self.unit)
         self.stack.append(place.value)
 
@@ -354,7 +387,7 @@ _OTHERS: dict[int, Callable[[_Machine], None]] = {
     0x12: _Machine._dup, 0x13: _Machine._drop, 0x14: _Machine._over, 0x15: _Machine._pick, 0x16: _Machine._swap,
     0x17: _Machine._rot, 0x19: _Machine._abs, 0x1F: _Machine._neg, 0x20: _Machine._not, 0x23: _Machine._plus_uconst,
     0x90: _Machine._regx, 0x91: _Machine._fbreg, 0x92: _Machine._bregx, 0x93: _Machine._piece,
-    0x94: _Machine._deref_size, 0x96: _Machine._nop, 0x9B: _Machine._tls, 0xE0: _Machine._tls,
+    0x94: _Machine._deref_size, 0x96: _Machine._nop, 0x2F: _Machine._skip, 0x9B: _Machine._tls, 0xE0: _Machine._tls,
     0x9C: _Machine._call_frame_cfa, 0x9E: _Machine._implicit_value, 0x9F: _Machine._stack_value,
     0xA0: _Machine._implicit_pointer, 0xF2: _Machine._implicit_pointer, 0xA1: _Machine._addrx, 0xA2: _Machine._constx,
     0xFB: _Machine._addrx, 0xFC: _Machine._constx, 0xA3: _Machine._entry_value, 0xF3: _Machine._entry_value,

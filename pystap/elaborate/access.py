@@ -14,8 +14,9 @@ from pystap.debuginfo.api import DebugInfo, Scope
 from pystap.debuginfo.ctype import CType, Enum, spell, strip
 from pystap.diagnostics import Unresolved
 from pystap.elaborate import pretty
+from pystap.elaborate.entered import Entered
 from pystap.elaborate.rebuild import with_fields
-from pystap.elaborate.targetvars import Path, Place, cast_root
+from pystap.elaborate.targetvars import Path, Place, cast_root, space_of
 from pystap.elaborate.tokens import token
 from pystap.ir import nodes as ir
 from pystap.options import Options
@@ -55,6 +56,7 @@ class Access:
     entry: list[ast.Expr] = field(default_factory=list)
     confusions: list[Confusion] = field(default_factory=list)
     enum_names: dict[str, CType] = field(default_factory=dict)  # synthetic functions that @enumname needs
+    entered: Entered | None = None
     _at_entry: bool = False
     _saved: dict[Hashable, int] = field(default_factory=dict)
 
@@ -67,6 +69,9 @@ class Access:
         except Unresolved as failure:
             unresolved: ast.Expr = self._failed(node, failure)
             return unresolved
+        if self.entered is None:
+            self.entered = Entered(getattr(self.scope, "activation", lambda: None))
+        new = self.entered.replaced(new)
         self.outcomes.append(_outcome(new))
         return new
 
@@ -74,12 +79,12 @@ class Access:
         """1 where the operand resolves, else 0."""
         mark = len(self.outcomes), len(self.entry), len(self.confusions), dict(self.failures)
         folded = fold(node.operand)
-        unresolved = any(n in self.failures or isinstance(n, ast.TargetVar) for n in walk(folded))
-        autocast = any(isinstance(n, ast.TargetVar) and n not in self.failures for n in walk(folded))
+        # What is left for autocast to resolve counts as defined.
+        unresolved = any(n in self.failures for n in walk(folded))
         del self.outcomes[mark[0] :], self.entry[mark[1] :], self.confusions[mark[2] :]
         self._saved = {key: k for key, k in self._saved.items() if k < len(self.entry)}
         self.failures = mark[3]
-        value = int(not unresolved or autocast)
+        value = int(not unresolved)
         self.outcomes.append(value)
         return ast.Number(value, span=node.span)
 
@@ -178,9 +183,15 @@ class Access:
     def _based(self, node: ast.TargetVar, fold: Fold) -> Any:
         if isinstance(node.base, (ast.Cast, ast.AtVar)):
             return self._path(node, fold)
-        # Autocast: types.py knows what the base is, later.
         base = fold(node.base)
         steps = tuple(_folded_step(s, fold) for s in node.steps)
+        if isinstance(base, ast.TargetAccess) and base.ctype is not None:
+            # A ternary by @defined left one $variable of two: its type is known now.
+            place = Place(ir.Hole(0), base.ctype, False, space_of(base.value))
+            path = Path(place, [base], ir.Mark(node.span, token(node)))
+            path.walk(steps)
+            return finish(path, node)
+        # Autocast: types.py knows what the base is, later.
         return with_fields(node, {"base": base, "steps": steps})
 
     def _path(self, node: ast.TargetVar, fold: Fold) -> Any:
@@ -311,7 +322,8 @@ class Access:
 def finish(path: Path, node: ast.TargetVar) -> Any:
     """What a walked path becomes: an address, a text, or a number."""
     if node.address_of:
-        return path.address()
+        # &@cast(p, "struct s") is p itself, typed: what it points at lies there.
+        return path.read() if isinstance(node.base, ast.Cast) and not node.steps else path.address()
     if node.pretty:
         return pretty.lone(path, node)
     return path.read()
@@ -389,6 +401,10 @@ def _outcome(value: Any) -> Hashable:
     match value:
         case ast.TargetAccess(value=expr, holes=holes, ctype=ctype):
             return ("access", expr, tuple(map(_outcome, holes)), None if ctype is None else spell(ctype))
+        case ast.Index(base=ast.Name(name=name), keys=keys):
+            return ("index", name, tuple(map(_outcome, keys)))
+        case ast.Call(name=name, arguments=()):
+            return ("call", name)
         case ast.EntryValue(number=number, result=result):
             return ("entry", number, result)
         case ast.Pretty(fields=fields, depth=depth):

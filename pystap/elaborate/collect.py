@@ -15,13 +15,14 @@ from pystap.diagnostics import Diagnostic, Diagnostics, Severity, Unresolved
 from pystap.elaborate.access import Access
 from pystap.elaborate.bodies import Bodies, Seen, contextual, key_of
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
+from pystap.elaborate.entered import declarations
 from pystap.elaborate.fold import Folder
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Variable
 from pystap.elaborate.symbols import Scan, parameters, shown_name, unshare
 from pystap.elaborate.tokens import nearest, token
 from pystap.options import Options
 from pystap.providers.base import Provider
-from pystap.source import Span
+from pystap.source import NOWHERE, Span
 from pystap.syntax import ast
 
 if TYPE_CHECKING:
@@ -241,6 +242,9 @@ class Collector:
     def noted(self, access: Access) -> None:
         """Takes over what a site's resolver found out."""
         self.result.failures.update(access.failures)
+        if access.entered is not None:
+            fresh = {k: v for k, v in access.entered.needed.items() if k not in self.result.globals}
+            self._declare(ast.File(NOWHERE.file, tuple(declarations(fresh))), user=False)
         for name, enum in access.enum_names.items():
             if name not in self._declared:
                 self._declared[name] = [enum_function(name, enum)]

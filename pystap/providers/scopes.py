@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pystap.debuginfo.abi import UnknownScope, narrow
-from pystap.debuginfo.api import Kind, Root, Scope
+from pystap.debuginfo.api import Activation, Kind, Root, Scope
 from pystap.debuginfo.ctype import CType, Int
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Field, Space
@@ -34,6 +34,11 @@ class LazyScope:
     def result(self) -> CType | None:
         """The type of the function's result."""
         return self._scope().result()
+
+    def activation(self) -> Activation | None:
+        """How this call of the function is told from others, where that is known."""
+        find = getattr(self._scope(), "activation", None)
+        return find() if find is not None else None
 
     def _scope(self) -> Scope:
         if self._made is None:
