@@ -14,7 +14,7 @@ from pystap.diagnostics import Unresolved
 from pystap.elaborate.access import finish
 from pystap.elaborate.program import Body, Function, GlobalVariable, Variable
 from pystap.elaborate.rebuild import rebuild
-from pystap.elaborate.targetvars import Path, Place
+from pystap.elaborate.targetvars import Path, Place, space_of
 from pystap.elaborate.tokens import token
 from pystap.ir import nodes as ir
 from pystap.options import Options
@@ -126,10 +126,10 @@ class Autocast:
     def _type(self, node: ast.Expr) -> Known | None:
         match node:
             case ast.TargetAccess(ctype=ctype, value=value) if ctype is not None:
-                return ctype, _space(value)
+                return ctype, space_of(value)
             case ast.EntryValue(ctype=ctype, number=number) if ctype is not None:
                 saved = self._entry[number] if number < len(self._entry) else None
-                return ctype, _space(saved.value) if isinstance(saved, ast.TargetAccess) else ir.Space.KERNEL
+                return ctype, space_of(saved.value) if isinstance(saved, ast.TargetAccess) else ir.Space.KERNEL
             case ast.Name() | ast.Index():
                 variable = self._variable(node)
                 return self._known.get(variable) if variable is not None else None
@@ -178,17 +178,3 @@ class Autocast:
 
 def _is_autocast(node: Any) -> bool:
     return isinstance(node, ast.TargetVar) and node.base is not None and not _named_base(node)
-
-
-def _space(value: ir.Expr) -> ir.Space:
-    """Which memory a value came from, and so which its pointer points into."""
-    pending: list[Any] = [value]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, (ir.Load, ir.Reg)):
-            return node.space
-        if isinstance(node, ir.Binary):
-            pending += [node.left, node.right]
-        elif isinstance(node, ir.Bits):
-            pending.append(node.value)
-    return ir.Space.KERNEL

@@ -6,6 +6,7 @@ The only reader of `->` and `[ ]` on target things, for every probe family. What
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pystap.debuginfo.api import Root
 from pystap.debuginfo.ctype import (
@@ -185,6 +186,20 @@ def _narrow(value: ir.Expr, size: int, signed: bool) -> ir.Expr:
     if isinstance(value, ir.Bits) and value.width == size * 8 and not value.offset:
         return value
     return ir.Bits(value, 0, size * 8, signed)
+
+
+def space_of(value: ir.Expr) -> ir.Space:
+    """Which memory a value came from, and so which its pointer points into."""
+    pending: list[Any] = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ir.Load, ir.Reg)):
+            return node.space
+        if isinstance(node, ir.Binary):
+            pending += [node.left, node.right]
+        elif isinstance(node, ir.Bits):
+            pending.append(node.value)
+    return ir.Space.KERNEL
 
 
 def add(address: ir.Expr, offset: int) -> ir.Expr:
