@@ -227,6 +227,19 @@ static __always_inline bool stap_stack_left(unsigned long bytes)
 	return likely(at >= THREAD_SIZE || at >= bytes);
 }
 
+/*
+ * As in_task(), for what was interrupted: a breakpoint's own trap counts as an
+ * NMI (x86 enters it by irqentry_nmi_enter), of which one level is taken off.
+ */
+static __always_inline bool stap_hit_task(void)
+{
+	unsigned int count = preempt_count();
+
+	if (count & NMI_MASK)
+		count -= NMI_OFFSET + HARDIRQ_OFFSET;
+	return !(count & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET));
+}
+
 static __always_inline struct stap_context *stap_enter_in(struct stap_probe *probe, enum stap_state when)
 {
 	struct stap_context *c;
@@ -235,7 +248,7 @@ static __always_inline struct stap_context *stap_enter_in(struct stap_probe *pro
 		return NULL;
 #ifndef STP_TRACE_RUNNER
 	/* What the runner does to read the output is no event: it would feed itself. Interrupts that hit it are. */
-	if (when == STAP_STATE_RUNNING && unlikely(current->tgid == stap_runner_pid) && in_task())
+	if (when == STAP_STATE_RUNNING && unlikely(current->tgid == stap_runner_pid) && stap_hit_task())
 		return NULL;
 #endif
 	preempt_disable_notrace();
