@@ -499,6 +499,12 @@ def _prep(options: Options, text: str) -> int:
     return prep.main([text] if text else [])
 
 
+def _resolve(options: Options, text: str) -> int:
+    from pystap import resolve
+
+    return resolve.run(options, text)
+
+
 def _attach(options: Options, text: str) -> int:
     from pystap.run import local
 
@@ -513,7 +519,7 @@ _ERRANDS = {
     "clean-cache": _clean_cache,
     "prep": _prep,
     "doctor": _doctor,
-    "resolve": lambda options, text: _later("--resolve"),
+    "resolve": _resolve,
     "explain": lambda options, text: _later("--explain"),
     "attach": _attach,
 }
