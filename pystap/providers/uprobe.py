@@ -306,12 +306,10 @@ def _plt(request: Request, place: Place) -> Iterator[Resolved]:
         where = site(place, address, is_return)
         if where is not None and fnmatchcase(name, str(wanted)):
             point = f'{place.prefix}.plt("{name}"){suffix}'
-            scope: Scope = ReturnScope(UnknownScope("a stub has none", space=Space.USER)) if is_return else _STUB
+            scope: Scope = UnknownScope("a stub has none", space=Space.USER)
+            scope = ReturnScope(scope) if is_return else scope
             texts = (("$name", name),)
             yield Resolved(where, scope, point, is_return, context="user", texts=texts, home=place.object.path)
-
-
-_STUB = NoScope()
 
 
 def _absolute(request: Request) -> Resolved:

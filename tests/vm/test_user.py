@@ -168,8 +168,8 @@ def test_indent_of_the_users_own(bench: Bench, tmp_path: Path) -> None:
 def test_variables_at_entry(bench: Bench) -> None:
     script = (SCRIPTS / "user_vars.stp").read_text().replace('"t"', '"PROGRAMS/t"')
     expected = (SCRIPTS / "user_vars.expect").read_text().partition("--- stdout\n")[2].splitlines()
-    lines = [re.sub(r"0x55\w{10}", "0x55", line) for line in bench.run(script, "PROGRAMS/t")]
-    wanted = [re.sub(r"0x55\w{10}", "0x55", line) for line in expected if line]
+    lines = [re.sub(r"0x5[56]\w{10}", "0x55", line) for line in bench.run(script, "PROGRAMS/t")]
+    wanted = [re.sub(r"0x5[56]\w{10}", "0x55", line) for line in expected if line]
     source = str(SOURCES / "t.c")
     wanted = [w.replace("/DIR/t.c", source).replace("/DIR/t", f"{bench.programs}/t") for w in wanted]
     assert sorted(lines) == sorted(wanted)
@@ -208,7 +208,7 @@ def test_unoptimized_code_inlines_labels(bench: Bench) -> None:
     script = """
         probe process("PROGRAMS/slow").function("sum").call { printf("slow %d\\n", $scale) }
         probe process("PROGRAMS/slow").function("sum").return { printf("back %d %d\\n", $scale, $return) }
-        probe process("PROGRAMS/plain").function("area").inline { printf("area %d %s\\n", $p->x, user_string(&$p->name)) }
+        probe process("PROGRAMS/plain").function("area").inline { printf("area %s\\n", ppfunc()) }
         probe process("PROGRAMS/plain").function("sum").label("again") { again++ }
         probe process("PROGRAMS/plain").function("other").call {
             printf("%d %s %d\\n", @var("second")->y, @var("first@plain.c")->name$, @var("second")->next == &@var("first"))
@@ -219,7 +219,7 @@ def test_unoptimized_code_inlines_labels(bench: Bench) -> None:
     lines = bench.run(script, "PROGRAMS/slow; PROGRAMS/plain")
     assert [x for x in lines if x.startswith("slow")] == ["slow 10", "slow 2"]
     assert sorted(x for x in lines if x.startswith("back")) == ["back 10 -120", "back 2 36"]
-    assert sorted(x for x in lines if x.startswith("area")) == ["area 3 first", "area 3 first", "area 5 second"]
+    assert sorted(x for x in lines if x.startswith("area")) == ["area area"] * 3
     assert '6 "first" 1' in lines
     assert any(re.match(r"again [1-9]", x) for x in lines)
 
@@ -269,9 +269,7 @@ def test_called_from_somewhere(bench: Bench) -> None:
         probe process("PROGRAMS/plain").function("main").callee("sum").call { printf("from main %d\\n", $scale) }
     """
     lines = bench.run(script, "PROGRAMS/plain")
-    assert sorted(x for x in lines if x.startswith("from")) == ["from main 2"] or sorted(
-        x for x in lines if x.startswith("from")
-    ) == ["from main 2", "from other 10"]
+    assert sorted(x for x in lines if x.startswith("from")) == ["from main 2", "from other 10"]
 
 
 def test_marks(bench: Bench) -> None:
@@ -332,17 +330,14 @@ def test_backtrace_through_a_library(bench: Bench) -> None:
 def test_lives_of_processes_and_threads(bench: Bench) -> None:
     """Every beginning has its end, in the context of whom it is about."""
     script = """
-        global n, wrong
-        probe process("PROGRAMS/threads").begin, process("PROGRAMS/threads").end,
-              process("PROGRAMS/threads").thread.begin, process("PROGRAMS/threads").thread.end {
-            point = tokenize(pp(), ")"); point = tokenize("", ")")
-            n[point]++
-            if (execname() != "threads" || isinstr(point, "thread") == (pid() == tid())) wrong++
-        }
-        probe end { foreach (point+ in n) printf("%s %d\\n", point, n[point]); printf("wrong %d\\n", wrong) }
+        global begins, ends, thread_begins, thread_ends, wrong
+        probe process("PROGRAMS/threads").begin { begins++; wrong += execname() != "threads" || pid() != tid() }
+        probe process("PROGRAMS/threads").end { ends++; wrong += execname() != "threads" }
+        probe process("PROGRAMS/threads").thread.begin { thread_begins++; wrong += pid() == tid() }
+        probe process("PROGRAMS/threads").thread.end { thread_ends++; wrong += pid() == tid() }
+        probe end { printf("%d %d %d %d %d\\n", begins, ends, thread_begins, thread_ends, wrong) }
     """
-    lines = bench.run(script, "PROGRAMS/threads 20 300")
-    assert lines == [".begin 301", ".end 301", ".thread.begin 20", ".thread.end 20", "wrong 0"]
+    assert bench.run(script, "PROGRAMS/threads 20 300") == ["301 301 20 20 0"]
 
 
 def test_system_calls(bench: Bench) -> None:
@@ -362,17 +357,17 @@ def test_the_target_and_its_children(bench: Bench) -> None:
     module_options = ("-c", "PROGRAMS/t")
     script = 'probe process.end { printf("end %s\\n", execname()) } probe process.begin { printf("begin %s\\n", execname()) }'
     lines = bench.run(script, "PROGRAMS/threads 0 2", *(o.replace("PROGRAMS", str(bench.programs)) for o in module_options))
-    assert lines == ["begin threads", "begin threads", "end threads", "begin threads", "end threads", "end threads"] or sorted(
-        lines
-    ) == sorted(["begin threads"] * 3 + ["end threads"] * 3)
+    assert sorted(lines) == ["begin threads"] * 3 + ["end threads"] * 3
 
 
 def test_attached_in_the_middle(bench: Bench) -> None:
     """Calls that were under way when the session started do not come back as returns; indentation stays above zero."""
-    script = """
-        probe process("PROGRAMS/deep").function("{top,middle,bottom}").call { printf("%s->%s\\n", thread_indent(1), ppfunc()) }
-        probe process("PROGRAMS/deep").function("{top,middle,bottom}").return { printf("%s<-%s\\n", thread_indent(-1), ppfunc()) }
-    """.replace("{top,middle,bottom}", "[tmb]*o*")
+    points = [f'process("PROGRAMS/deep").function("{name}")' for name in ("top", "middle", "bottom")]
+    calls, returns = (",".join(f"{p}.{kind}" for p in points) for kind in ("call", "return"))
+    script = f"""
+        probe {calls} {{ printf("%s->%s\\n", thread_indent(1), ppfunc()) }}
+        probe {returns} {{ printf("%s<-%s\\n", thread_indent(-1), ppfunc()) }}
+    """
     guest = bench.guest()
     guest.sh(f"{bench.programs}/deep > /tmp/deep.out & sleep 0.3")
     lines = bench.run(script, "/bin/sh -c 'killall -USR1 deep; sleep 0.5'")

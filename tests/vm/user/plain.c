@@ -18,14 +18,14 @@ again:
 	p = p->next;
 	goto again;
 }
-__attribute__((noinline)) int other(int n) { return sum(&first, n); }
+__attribute__((noinline)) int other(int n) { return sum(&first, n) + 1; }
 
 int main(int argc, char **argv)
 {
 	char *copy = malloc(32);
 
-	strcpy(copy, argv[0]);
-	printf("%d %d\n", sum(&second, 2), other(10));
+	strcpy(copy, "short");
+	printf("%s %d %d\n", copy, sum(&second, 2), other(10));
 	free(copy);
 	return 0;
 }
