@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,9 +115,15 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
 
 
+_MODULE_FILE = re.compile(r'module\("([^"]*/[^"]*)"\)')
+
+
 def _guest_needs(module: ir.Module, objects: Iterable[str]) -> list[str]:
     """Kernel modules and files that --vm must bring into the guest for these probes; read from the module itself."""
-    kernel_modules = sorted({getattr(p.site, "module", None) or "" for p in module.probes} - {""})
+    by_path = {m[1] for p in module.probes if (m := _MODULE_FILE.match(p.point))}
+    by_name = {getattr(p.site, "module", None) or "" for p in module.probes}
+    stems = {path.rpartition("/")[2].partition(".ko")[0].replace("-", "_") for path in by_path}
+    kernel_modules = sorted((by_name - stems - {""}) | by_path)
     named = {str(getattr(p.site, key, None) or "") for p in module.probes for key in ("path", "program")}
     files = sorted({*named, *objects} - {""})
     lists = (("stap_modules", kernel_modules), ("stap_files", files))

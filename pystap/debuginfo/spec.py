@@ -37,8 +37,8 @@ class Spec:
 
 
 def file_matches(pattern: str, path: str) -> bool:
-    """A glob on the whole path, or on its tail from a directory boundary on."""
-    return path == pattern or fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}")
+    """A glob on the whole path, or on its tail from a directory boundary on, with or without the slash there."""
+    return path == pattern or fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern.removeprefix('/')}")
 
 
 def parse(text: str) -> Spec:
