@@ -1,0 +1,109 @@
+"""What stops a run before it begins: each a message that says what to do, exit status 1, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kernels import available
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = "probe begin { exit() }"
+
+
+def pystap(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pystap", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], *texts: str) -> None:
+    assert done.returncode == 1, done.stdout + done.stderr
+    for text in texts:
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "mistake of its own" not in done.stderr
+
+
+needs_kernel = pytest.mark.skipif(available("6.1") is None, reason="no kernel 6.1: pystap-prep 6.1")
+
+
+def test_a_kernel_that_is_not_there() -> None:
+    refused(pystap("-r", "9.9.9-nosuch", "-p4", "-e", SCRIPT), "no kernel 9.9.9-nosuch", "pystap-prep 9.9.9-nosuch")
+    refused(pystap("--vm=9.9", "-e", SCRIPT), "no kernel 9.9", "pystap-prep 9.9")
+
+
+def test_a_build_tree_that_is_none(tmp_path: Path) -> None:
+    refused(pystap("-r", str(tmp_path), "-p4", "-e", SCRIPT), "no configured kernel build tree")
+
+
+def test_headers_that_are_not_installed(tmp_path: Path) -> None:
+    """The running kernel of a test machine or container has none in an empty cache."""
+    release = os.uname().release
+    if Path(f"/lib/modules/{release}/build").exists():
+        pytest.skip("this kernel's headers are installed")
+    done = pystap("-p4", "-e", SCRIPT, PYSTAP_CACHE=str(tmp_path))
+    refused(done, f"kernel headers of {release} is missing", f"linux-headers-{release}")
+
+
+@needs_kernel
+def test_no_qemu(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("gcc", "gcc-12", "make", "ld", "as", "busybox"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
+    refused(pystap("--vm=6.1", "-e", SCRIPT, PATH=str(tools)), "qemu-system-x86_64", "apt-get install qemu-system-x86")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@needs_kernel
+def test_a_full_disk_in_the_cache(small_disk: Path) -> None:
+    kernel = available("6.1")
+    assert kernel is not None
+    (small_disk / "kernels").symlink_to(kernel.vmlinuz.parents[2] if kernel.vmlinuz else "/nonexistent")
+    refused(pystap("-r", "6.1", "-p4", "-e", SCRIPT, PYSTAP_CACHE=str(small_disk)), "No space left on device")
+
+
+@needs_kernel
+def test_a_function_that_the_kernel_does_not_have() -> None:
+    done = pystap("-r", "6.1", "-p2", "-e", 'probe kernel.function("printk") {}')
+    refused(done, "while resolving probe point", "no match (similar functions:", "_printk")
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("probe begin { nosuch(1) }", "unresolved function nosuch"),
+        ('probe begin { x = 1 x = "a" println(x) }', "type mismatch"),
+        ("probe begin {", "parse error"),
+        ("probe begin { %{ x %} }", "need stap -g"),
+        ("", "is empty"),
+    ],
+)
+def test_scripts_that_are_wrong(script: str, text: str) -> None:
+    refused(pystap("-r", "6.1", "-p4", "-e", script), text)
+
+
+@needs_kernel
+def test_another_kernel_s_module_is_built_not_run() -> None:
+    done = pystap("-r", "6.1", "-e", SCRIPT)
+    assert done.returncode == 0
+    assert "forcing -p4" in done.stderr
+    assert done.stdout.strip().endswith(".ko")
