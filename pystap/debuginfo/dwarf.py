@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -317,7 +317,7 @@ class Dwarf:
         return Root(place.value, ctype, in_memory, writable=in_memory or isinstance(place.value, Reg))
 
     def activation(self, die: Die, pc: int, frame: Frame) -> Activation | None:
-        """How a call of the function that holds the address is told from others; None where no frame table covers it."""
+        """How a call of the function at an address is told from others; None where no frame table covers it."""
         body = self._body_of(die)
         entry = entry_pc(body) if body is not None else None
         if body is None or entry is None or self._frames.cfa(pc) is None:

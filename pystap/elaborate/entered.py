@@ -1,4 +1,4 @@
-"""Variables whose value is only known as it was when the function was entered (DW_OP_entry_value): a probe at the entry keeps it.
+"""Variables that are only known as they were when the function was entered (DW_OP_entry_value): a probe keeps them.
 
 The register that held it is stored in an array by thread and frame; the read in the middle of the function becomes
 a look-up there. Frames are told apart by their canonical address, so that recursion and interrupts do no harm.

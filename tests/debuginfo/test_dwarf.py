@@ -1,4 +1,4 @@
-"""DWARF of compiled programs: functions, inlined copies, lines; and values, evaluated as the module would, against gdb."""
+"""DWARF of compiled programs: functions, inlined copies, lines; values, as the module would read them, against gdb."""
 
 from __future__ import annotations
 
@@ -240,7 +240,8 @@ while gdb.selected_inferior().pid and len(out) < 60:
                 try:
                     v = s.value(frame)
                     t = v.type.strip_typedefs()
-                    if v.is_optimized_out or t.code not in (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_CHAR): v = None
+                    kinds = gdb.TYPE_CODE_INT, gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_CHAR
+                    if v.is_optimized_out or t.code not in kinds: v = None
                     else: v = int(v) & (1 << 8 * t.sizeof) - 1
                 except Exception: v = None
                 values[s.name] = v
@@ -252,11 +253,17 @@ json.dump(out, open(OUT, "w"))
 """
 
 
+def signed(value: int) -> int:
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
 class Machine:
     """Evaluates the IR as the module would."""
 
     def __init__(self, stop: dict[str, object]) -> None:
         self.registers = stop["regs"]
+        self.entered: dict[str, int] = {}  # registers when the function was entered
         self.low = stop["low"]
         self.stack = bytes.fromhex(str(stop["stack"]))
 
@@ -273,7 +280,16 @@ class Machine:
                 return int(self.registers[str(number)])  # type: ignore[index]
             case ir.Binary(operator=operator, left=left, right=right):
                 a, b = self.value(left), self.value(right)
-                return {"+": a + b, "-": a - b, "*": a * b, "&": a & b, "|": a | b, "<<": a << (b & 63)}[operator]
+                right_shift = (a & (1 << 64) - 1) >> (b & 63)
+                found = {"+": a + b, "-": a - b, "*": a * b, "&": a & b, "|": a | b, "<<": a << (b & 63)}
+                return {**found, ">>>": right_shift, ">>": signed(a) >> (b & 63)}[operator]
+            case ir.Field(name="entered", number=number):
+                return int(self.entered[str(number)])
+            case ir.Compare(operator=operator, left=left, right=right):
+                a, b = (signed(self.value(e)) for e in (left, right))
+                return int({"!=": a != b, "==": a == b, "<": a < b, ">": a > b, "<=": a <= b, ">=": a >= b}[operator])
+            case ir.Select(condition=condition, then=then, otherwise=otherwise):
+                return self.value(then if self.value(condition) else otherwise)
             case ir.Unary(operator="-", operand=operand):
                 return -self.value(operand)
             case ir.Bits(value=value, offset=offset, width=width):
@@ -297,7 +313,8 @@ def test_values_are_those_that_gdb_sees(options: tuple[str, ...], tmp_path: Path
     places = {a.address: a for f in ("six", "walk") for a in dwarf.statements(parse(f"{f}@code.c:*"))}
     spec, out, script = tmp_path / "spec", tmp_path / "out", tmp_path / "script.py"
     names = {n: r.name for n, r in X86_64.registers.items()}
-    spec.write_text(json.dumps({"addresses": sorted(places), "registers": names}))
+    entries = {s.value for s in dwarf.sections.elf.symbols() if s.name in ("six", "walk")}
+    spec.write_text(json.dumps({"addresses": sorted({*places, *entries}), "registers": names}))
     script.write_text(f"SPEC, OUT = {str(spec)!r}, {str(out)!r}\n" + textwrap.dedent(GDB))
     subprocess.run(
         ["gdb", "-q", "-batch", "-nx", "-x", str(script), str(program(options))], capture_output=True, check=False
@@ -305,9 +322,17 @@ def test_values_are_those_that_gdb_sees(options: tuple[str, ...], tmp_path: Path
     if not out.exists():
         pytest.skip("gdb cannot run programs here")
     compared = 0
+    calls: dict[int, dict[str, int]] = {}  # registers at the entry, by the frame's address
     for stop in json.loads(out.read_text()):
+        if stop["pc"] in entries:
+            calls[stop["regs"]["7"] + X86_64.stack_arguments] = stop["regs"]
+        if stop["pc"] not in places:
+            continue
         scope = dwarf.scope_at(places[stop["pc"]])
         machine = Machine(stop)
+        activation = scope.activation()
+        assert activation is not None
+        machine.entered = calls[machine.value(activation.frame) & (1 << 64) - 1]
         for name in scope.names("vars"):
             wanted = stop["values"].get(name)
             root = available(scope, name)

@@ -1,4 +1,4 @@
-"""The kernel's symbol table out of its image: a table packed here in each of the three layouts comes out as it went in."""
+"""The kernel's symbol table out of its image: a table packed here in each of three layouts is read back."""
 
 from __future__ import annotations
 

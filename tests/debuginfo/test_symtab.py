@@ -43,9 +43,11 @@ def test_only_what_can_be_probed_is_listed() -> None:
 
 def test_symbols_by_address() -> None:
     found = table().at(0x11F)
-    assert found is not None and (found[0].name, found[1]) == ("first", 0x1F)
+    assert found is not None
+    assert (found[0].name, found[1]) == ("first", 0x1F)
     global_first = table().at(0x124)
-    assert global_first is not None and global_first[0].name == "also_second"
+    assert global_first is not None
+    assert global_first[0].name == "also_second"
     assert table().at(0x130) is None, "past the end of the last symbol before it"
     assert table().at(0x50) is None
 
