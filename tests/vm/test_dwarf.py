@@ -1,0 +1,104 @@
+"""Points and variables that need DWARF, on real kernels: inside a function, values are what its caller gave."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from tests.support.kernels import Guests, available
+from tests.vm.test_families import Bench
+
+pytestmark = pytest.mark.vm
+
+READS = "dd if=/dev/zero of=/dev/null bs=1234 count=25 2> /dev/null"
+
+
+@pytest.fixture
+def bench(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> Bench:
+    kernel = available(series)
+    if kernel is None or kernel.debuginfo is None:
+        pytest.skip(f"no debug-info of kernel {series}: pystap-prep --debuginfo {series}")
+    return Bench(series, guests, capsys)
+
+
+def test_a_parameter_at_every_line_of_a_function(bench: Bench) -> None:
+    """Wherever vfs_read has a `count`, it is dd's block size: in registers, on the stack, or kept from the entry."""
+    script = """
+        global lines, right, wrong
+        probe kernel.statement("vfs_read@fs/read_write.c:*") {
+            if (@defined($count)) {
+                if (execname() != "dd") next
+                if ($count == 1234) { right++; lines[pp()] = 1 } else if ($count != 832) wrong++
+            }
+        }
+        probe end { n = 0; foreach (l in lines) n++; println(n >= 8); println(right >= 8 * 25); println(wrong) }
+    """
+    assert bench.numbers(script, READS) == [1, 1, 0]
+
+
+def test_a_value_that_only_the_entry_knew(bench: Bench) -> None:
+    """The entry's own probe sees the same number at each call, and nested calls do not mix."""
+    script = """
+        global want, same, other
+        probe kernel.function("vfs_read").call { want[tid()] = $count }
+        probe kernel.statement("vfs_read@fs/read_write.c:*") {
+            if (@defined($count)) { if (execname() == "dd") { if ($count == want[tid()]) same++; else other++ } }
+        }
+        probe end { println(same > 200); println(other) }
+    """
+    assert bench.numbers(script, READS) == [1, 0]
+
+
+def test_inlined_functions_and_their_arguments(bench: Bench) -> None:
+    """rw_verify_area or its like is inlined or not: by function, both are found, with arguments."""
+    script = """
+        global inlined
+        probe kernel.function("new_sync_read").inline { if (execname() == "dd" && $len == 1234) inlined++ }
+        probe end { println(inlined) }
+    """
+    assert bench.numbers(script, READS) in ([25], [0]), "/dev/zero is read by read_iter, or by read"
+
+
+def test_locals_and_what_they_point_at(bench: Bench) -> None:
+    """The result, a local of vfs_read, is what dd got; the file's name is what dd opened."""
+    script = """
+        global results, names
+        probe kernel.function("vfs_read").return {
+            if (execname() == "dd" && $return == 1234) { results++; names[d_name(@entry($file->f_path->dentry))] = 1 }
+        }
+        probe end { println(results); foreach (n in names) printf("%s\\n", n) }
+    """
+    done = bench.run(script, READS)
+    assert done.stdout.split() == [b"25", b"zero"], done.stderr
+
+
+def test_the_listing_of_a_function_names_its_lines(
+    series: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["-r", series, "-L", 'kernel.function("vfs_read")']) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    point = r'kernel\.function\("vfs_read@fs/read_write\.c:\d+"\)'
+    assert re.fullmatch(point + r" \$file:struct file\* \$buf:char\* \$count:size_t \$pos:loff_t\*", line)
+
+
+def test_a_line_without_code_says_which_have_some(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    script = 'probe kernel.statement("vfs_read@fs/read_write.c:1") {}'
+    assert cli.main(["-p2", "-r", bench.series, "-e", script]) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"no line records for fs/read_write\.c:1 \[man error::dwarf\] \(try :\d+\)", said)
+
+
+def test_debuginfo_of_another_build_is_refused(bench: Bench, tmp_path: Path) -> None:
+    from pystap.debuginfo.opening import open_kernel
+    from pystap.diagnostics import StapError
+    from pystap.run import kernels
+    from pystap.target import Target
+    from tests.support.cc import compile_c
+
+    target = Target.of(bench.series, kernels.find)
+    target.debuginfo = compile_c("int main(void) { return 0; }\n", "-Wl,--build-id=0x1234567890")
+    with pytest.raises(StapError, match=f"its build-id is 1234567890, that of kernel .* is {target.build_id}"):
+        open_kernel(target)
