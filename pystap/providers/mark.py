@@ -48,7 +48,9 @@ class MarkScope:
 class MarkPoints:
     """process("PATH").mark("m"), process("PATH").provider("p").mark("m")."""
 
-    patterns: ClassVar[tuple[str, ...]] = tuple(p + form for p in PREFIXES for form in (".mark(str)", ".provider(str).mark(str)"))
+    patterns: ClassVar[tuple[str, ...]] = tuple(
+        p + form for p in PREFIXES for form in (".mark(str)", ".provider(str).mark(str)")
+    )
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """Every place of every mark that matches; raises Unresolved where there is none."""

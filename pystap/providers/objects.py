@@ -1,4 +1,4 @@
-"""process, process("PATH"), process(PID), each with .library("GLOB"): the ELF files that are meant, and in which processes."""
+"""process, process("PATH"), process(PID), each with .library("GLOB"): which files are meant, in which processes."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _programs(request: Request) -> Iterator[Place]:
     else:
         path = target_program(request.options)
         if path is None:
-            text = "process needs a program here: write process(\"PATH\"), or start it with -c, or attach with -x"
+            text = 'process needs a program here: write process("PATH"), or start it with -c, or attach with -x'
             raise Unresolved(text)
         paths = [path]
     for path in paths:
@@ -152,7 +152,9 @@ def _libraries(request: Request, program: Place) -> list[Place]:
         found = [p for p in sorted(glob.glob(pattern)) if is_elf(p)]
     if not found:
         known = [os.path.basename(p) for p in libraries_of(program.object.path).values()]
-        raise Unresolved(f"no library '{pattern}' of {program.object.path}", known, "write its path if it is opened later")
+        raise Unresolved(
+            f"no library '{pattern}' of {program.object.path}", known, "write its path if it is opened later"
+        )
     among = program.among
     if among == Processes():
         among = Processes(program=program.object.path)

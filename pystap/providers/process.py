@@ -13,7 +13,7 @@ from pystap.debuginfo.user import note_opened
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Field, Space
 from pystap.providers.base import Request, Resolved
-from pystap.providers.objects import program_of, processes, programs
+from pystap.providers.objects import processes, program_of, programs
 
 _LONG = Int("long", 8, True)
 _FORMS = ("begin", "end", "thread.begin", "thread.end", "syscall", "syscall.return")

@@ -1,4 +1,4 @@
-"""process*.function, .statement, .plt: places in programs and libraries, from DWARF where there is some, else from symbols."""
+"""process*.function, .statement, .plt: places in programs and libraries, from DWARF where there is some, or symbols."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _statements(part: _Part, spec: Spec, nearest: bool) -> Iterator[Resolved]:
 
 
 def _callees(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
-    """Inlined copies where they stand; called functions at their entry, when the caller's code is where they return to."""
+    """Inlined copies where they stand; called functions at their entry, when it is the caller that they return to."""
     pattern = parse(_argument(request, "callee")) if "callee" in names else Spec("*")
     depth = next((c.argument for c in request.point.components if c.name == "callees"), 1) or 1
     is_return, real = "return" in names, {"return", "call"}.intersection(names)

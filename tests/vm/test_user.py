@@ -120,7 +120,8 @@ CALLS = """
         funcname = probefunc();
         printf("%s->%s\\n", thread_indent(2), funcname);
     }
-    probe process("PROGRAMS/calls").function("*@*calls.c").return, process("PROGRAMS/calls").function("*@*facts.c").return {
+    probe process("PROGRAMS/calls").function("*@*calls.c").return,
+          process("PROGRAMS/calls").function("*@*facts.c").return {
         thread_indent(-2);
     }
 """
@@ -185,7 +186,9 @@ def test_returns_and_what_was_at_the_entry(bench: Bench) -> None:
     """The result, the arguments as they were, and a text that is kept from the entry."""
     script = """
         probe process("PROGRAMS/calls").function("fact").return { printf("%d! = %d %s\\n", $n, $return, $$return) }
-        probe process("PROGRAMS/t").function("leaf").return { println($return, " ", $$parms, " ", @entry(user_string($s))) }
+        probe process("PROGRAMS/t").function("leaf").return {
+            println($return, " ", $$parms, " ", @entry(user_string($s)))
+        }
     """
     lines = bench.run(script, "PROGRAMS/calls; PROGRAMS/t")
     facts = [line for line in lines if "!" in line]
@@ -211,7 +214,8 @@ def test_unoptimized_code_inlines_labels(bench: Bench) -> None:
         probe process("PROGRAMS/plain").function("area").inline { printf("area %s\\n", ppfunc()) }
         probe process("PROGRAMS/plain").function("sum").label("again") { again++ }
         probe process("PROGRAMS/plain").function("other").call {
-            printf("%d %s %d\\n", @var("second")->y, @var("first@plain.c")->name$, @var("second")->next == &@var("first"))
+            first = @var("second")->next == &@var("first")
+            printf("%d %s %d\\n", @var("second")->y, @var("first@plain.c")->name$, first)
         }
         global again
         probe end { printf("again %d\\n", again) }
@@ -247,7 +251,7 @@ def test_stub_returns(bench: Bench) -> None:
 
 
 def test_library_in_unrelated_processes(bench: Bench) -> None:
-    """One probe of the C library hits in every process that maps it; one of a program's library only in that program."""
+    """A probe of the C library hits in every process that maps it; one of a program's library only in that program."""
     script = """
         probe process("/usr/lib/x86_64-linux-gnu/libc.so.6").function("malloc").call { all[execname()]++ }
         probe process("PROGRAMS/t").library("libc.so.6").function("malloc").call { one[execname()]++ }
@@ -323,7 +327,8 @@ def test_backtrace_through_a_library(bench: Bench) -> None:
     frames = [x.partition("+")[0] for x in lines if "+0x" in x]
     assert frames[0] == "compare"
     assert any("qsort" in f for f in frames)
-    assert frames.index("main") == len(frames) - 4 and frames[-1] == "_start"
+    assert frames.index("main") == len(frames) - 4
+    assert frames[-1] == "_start"
     assert "main returns 0" in lines
 
 
@@ -342,21 +347,29 @@ def test_lives_of_processes_and_threads(bench: Bench) -> None:
 
 def test_system_calls(bench: Bench) -> None:
     script = """
-        probe process("PROGRAMS/t").syscall { if ($syscall == 1) printf("write %d %s", $arg1, user_string_n($arg2, $arg3)) }
+        probe process("PROGRAMS/t").syscall {
+            if ($syscall == 1) printf("write %d %s", $arg1, user_string_n($arg2, $arg3))
+        }
         probe process("PROGRAMS/t").syscall.return { if ($syscall == 1) printf("written %d\\n", $return) }
         probe process.syscall { calls[pid() == target()]++ }
         global calls
         probe end { printf("%d\\n", calls[0]) }
     """
     lines = bench.run(script, "PROGRAMS/t")
-    assert "write 1 28" in lines and "written 3" in lines
+    assert "write 1 28" in lines
+    assert "written 3" in lines
 
 
 def test_the_target_and_its_children(bench: Bench) -> None:
     """process alone is what -c starts, and what that starts."""
     module_options = ("-c", "PROGRAMS/t")
-    script = 'probe process.end { printf("end %s\\n", execname()) } probe process.begin { printf("begin %s\\n", execname()) }'
-    lines = bench.run(script, "PROGRAMS/threads 0 2", *(o.replace("PROGRAMS", str(bench.programs)) for o in module_options))
+    script = """
+        probe process.end { printf("end %s\\n", execname()) }
+        probe process.begin { printf("begin %s\\n", execname()) }
+    """
+    lines = bench.run(
+        script, "PROGRAMS/threads 0 2", *(o.replace("PROGRAMS", str(bench.programs)) for o in module_options)
+    )
     assert sorted(lines) == ["begin threads"] * 3 + ["end threads"] * 3
 
 
@@ -402,9 +415,11 @@ def test_what_is_refused(refused: Refused) -> None:
     said = refused('probe process("PROGRAMS/t").function("lef") { println(1) }')
     assert "no match (similar functions: leaf" in said
     said = refused('probe process("PROGRAMS/t").function("leaf") { println($nosuch) }')
-    assert "unable to find local 'nosuch'" in said and "(alternatives: $x $p $k $s)" in said
+    assert "unable to find local 'nosuch'" in said
+    assert "(alternatives: $x $p $k $s)" in said
     said = refused('probe process("PROGRAMS/stripped").statement("main@plain.c:1") { println(1) }')
     assert "known to DWARF debug-info only" in said
     said = refused('probe process("PROGRAMS/t").statement("mid@t.c:2") { println(1) }')
-    assert "no line records for" in said and "(try :6)" in said
-    assert "cannot probe pid 3999999: No such process" in refused('probe process(3999999).begin { println(1) }')
+    assert "no line records for" in said
+    assert "(try :6)" in said
+    assert "cannot probe pid 3999999: No such process" in refused("probe process(3999999).begin { println(1) }")
