@@ -38,6 +38,7 @@ class Diagnostic:
     hints: tuple[str, ...] = ()
     cause: Diagnostic | None = None
     context: tuple[str, ...] = ()  # lines such as 'in expansion of macro: ...'
+    also: Span | None = None  # a second place that the message is about
 
 
 class StapError(Exception):
@@ -88,10 +89,11 @@ class Diagnostics:
         severity: Severity = Severity.SEMANTIC,
         cause: Diagnostic | None = None,
         context: tuple[str, ...] = (),
+        also: Span | None = None,
     ) -> None:
         """Reports an error and goes on; `stop_on_errors` ends the pass."""
         hints = (hint,) if hint else ()
-        self.add(Diagnostic(severity, code, message, span, token, hints, cause, context))
+        self.add(Diagnostic(severity, code, message, span, token, hints, cause, context, also))
 
     def warn(self, span: Span | None, code: str, message: str, *, token: str = "") -> None:
         """Reports a warning."""
@@ -115,15 +117,48 @@ _DEFAULT_COLORS = "error=01;31:warning=00;33:source=00;34:caret=01:token=01"
 
 def render(diagnostic: Diagnostic, color: bool = False) -> str:
     """A message as stap prints it, with its cause below; ends with a newline (and a blank line, but for warnings)."""
-    return "".join(_blocks(diagnostic, _Paint(color)))
+    return "".join(_blocks(diagnostic, _Paint(color), ""))
 
 
-def _blocks(diagnostic: Diagnostic, paint: _Paint) -> Iterable[str]:
+@dataclass(slots=True)
+class Printer:
+    """Renders the messages of one run: a file that the last one named is not named again, and of errors (and of
+    warnings) of one kind only the first is shown, unless `everything` is asked for."""
+
+    color: bool = False
+    everything: bool = False
+    file: str = ""
+    _kinds: set[str] = field(default_factory=set)
+    _left_out: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, diagnostic: Diagnostic) -> str:
+        """One message, or nothing."""
+        kind = f"{diagnostic.severity.value} {diagnostic.code}"
+        counted = diagnostic.severity in (Severity.WARNING, Severity.SEMANTIC) and diagnostic.span is not None
+        if counted and kind in self._kinds and not self.everything:
+            what = "error" if diagnostic.severity is Severity.SEMANTIC else "warning"
+            self._left_out[what] = self._left_out.get(what, 0) + 1
+            return ""
+        self._kinds.add(kind)
+        shown = "".join(_blocks(diagnostic, _Paint(self.color), self.file))
+        here: Diagnostic | None = diagnostic
+        while here is not None and diagnostic.severity is not Severity.PARSE:
+            self.file = here.span.file.name if here.span is not None else self.file
+            here = here.cause
+        return shown
+
+    def summary(self) -> str:
+        """How many were left out; once."""
+        lines = [f"Number of similar {what} messages suppressed: {n}.\n" for what, n in self._left_out.items()]
+        self._left_out = {}
+        return "".join([*lines, "Rerun with -v to see them.\n"]) if lines else ""
+
+
+def _blocks(diagnostic: Diagnostic, paint: _Paint, shown: str) -> Iterable[str]:
     current: Diagnostic | None = diagnostic
-    shown = ""  # the file that the message before this one was about: stap does not repeat it
     while current is not None:
         yield _block(current, paint, shown)
-        if current.span is not None:
+        if current.span is not None:  # stap does not repeat the file that the last message was about
             shown = current.span.file.name
         current = current.cause
 
@@ -170,7 +205,14 @@ def _located(
     line, column = span.file.line_column(span.start)
     name = "" if span.file.name == shown else span.file.name
     lines = [f"{head}: {token} at {name}:{line}:{column}", *_source(span, paint, label, margin)]
-    return lines + _expansions(span, paint, label, margin)
+    lines += _expansions(span, paint, label, margin)
+    if diagnostic.also is not None:
+        other = diagnostic.also
+        line, column = other.file.line_column(other.start)
+        name = "" if other.file is span.file else other.file.name
+        lines.append(f"{paint(describe(other.text), 'token')} at {name}:{line}:{column}")
+        lines += _source(other, paint, label, margin)
+    return lines
 
 
 def _source(span: Span, paint: _Paint, label: str, margin: str) -> list[str]:

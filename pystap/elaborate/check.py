@@ -14,7 +14,6 @@ from pystap.syntax import ast
 from pystap.syntax.walk import children, walk
 
 Functions = dict[tuple[str, int], list[Function]]
-_LOOPS = (ast.While, ast.For, ast.Foreach)
 
 
 @dataclass(slots=True)
@@ -30,8 +29,6 @@ class Checker:
 
     def body(self, body: Body) -> None:
         """All rules on one body."""
-        if not self.kinds.isdisjoint((ast.Break, ast.Continue)):
-            self._loops(body.block, False)
         for node in (*walk(body.block), *(n for e in body.entry for n in walk(e))):
             self._node(node)
 
@@ -53,13 +50,6 @@ class Checker:
 
     def _error(self, node: ast.Node, code: str, text: str) -> None:
         self.diagnostics.error(node.span, code, text, token=token(node))
-
-    def _loops(self, node: ast.Node, inside: bool) -> None:
-        if isinstance(node, (ast.Break, ast.Continue)) and not inside:
-            word = "break" if isinstance(node, ast.Break) else "continue"
-            self._error(node, "loop", f"cannot '{word}' outside loop")
-        for child in children(node):
-            self._loops(child, inside or isinstance(node, _LOOPS))
 
     # --- arrays that change while they are walked --------------------------------------------------------
 

@@ -115,16 +115,33 @@ class Collector:
                 case ast.Probe():
                     self._probes.append(item)
                 case ast.Alias():
-                    if user:
+                    if user and self._aliasable(item):
                         self._deriver.aliases.add(item)
                 case ast.EmbeddedCode():
                     self.result.embedded.append(item)
+
+    def _aliasable(self, item: ast.Alias) -> bool:
+        """Whether the names of an alias can be names; reports those that can not."""
+        for component in (c for name in item.names for c in name.components):
+            if component.argument is not None:
+                why = f"alias component {component.name} contains illegal parameter"
+            elif "*" in component.name:
+                why = "invalid use of wildcard probe point component"
+            else:
+                continue
+            cause = Diagnostic(Severity.SEMANTIC, "alias-name", why)
+            self.diagnostics.error(
+                item.span, "alias", "while registering probe alias", token="keyword", cause=cause
+            )
+            return False
+        return True
 
     def _global(self, item: ast.Global, user: bool) -> None:
         known = self.result.globals.get(item.name)
         if known is not None:
             if known.declaration is not item and user:
-                self.diagnostics.error(item.span, "duplicate-global", "duplicate global name", token=token(item))
+                where = f"identifier '{shown_name(item.name)}'"
+                self.diagnostics.error(item.span, "duplicate-global", "conflicting global variables", token=where)
             return
         variable = Variable(item.name, "global", item.span, shown=shown_name(item.name))
         self.result.globals[item.name] = GlobalVariable(variable, item)
@@ -182,7 +199,7 @@ class Collector:
         if others:
             counts = len(others[0].parameters)
             text = f"arity mismatch found (function '{call.name}' takes {counts} args)"
-            self.diagnostics.error(call.span, "arity", text, token=token(call))
+            self.diagnostics.error(call.span, "call-arity", text, token=token(call), also=others[0].span)
             return
         similar = nearest(call.name, (*self._declared, *self.library.function_names()))
         shown = f" (similar: {', '.join(similar)})" if similar else ""

@@ -80,19 +80,28 @@ class Scan:
             elif self._local(node.target):
                 self.assigned.add(node.target.name)
         else:
+            self._lvalue(node)
             self.body(node.target)
         self.body(node.value)
+
+    def _lvalue(self, node: ast.Assign | ast.IncDec) -> None:
+        if isinstance(node.target, _VALUES):
+            self.diagnostics.error(node.span, "lvalue", "Expecting lvalue for assignment", token=token(node))
 
     def step(self, node: ast.IncDec) -> None:
         if isinstance(node.target, ast.Name) and self._local(node.target):
             self.assigned.add(node.target.name)
             self.read.setdefault(node.target.name, node.target)
         else:
+            self._lvalue(node)
             self.body(node.target)
 
-    def index(self, node: ast.Index) -> None:
+    def index(self, node: ast.Index, wildcards: bool = False) -> None:
         if isinstance(node.base, ast.Name):
             self._array(node.base, len(node.keys))
+            if not wildcards and any(isinstance(key, ast.Star) for key in node.keys):
+                text = "wildcard not allowed in array index"
+                self.diagnostics.error(node.base.span, "wildcard", text, token=token(node.base))
         else:
             self.body(node.base)
         for key in node.keys:
@@ -126,8 +135,11 @@ class Scan:
         if isinstance(target, ast.Name):
             if self._local(target):
                 self.assigned.add(target.name)
+        elif isinstance(target, ast.Index):
+            self.index(target, wildcards=True)
         else:
-            self.body(target)
+            text = "invalid operand of delete expression"
+            self.diagnostics.error(target.span, "delete", text, token=token(target))
 
     def foreach(self, node: ast.Foreach) -> None:
         for name in (*node.keys, *(() if node.value is None else (node.value,))):
@@ -135,6 +147,9 @@ class Scan:
                 self.assigned.add(name.name)
         if isinstance(node.base, ast.Name):
             self._array(node.base, max(len(node.keys), 1))
+            if node.slice is not None and len(node.slice) != len(node.keys):
+                text = f"unresolved arity-{len(node.slice)} global array {node.base.name}, missing global declaration?"
+                self.diagnostics.error(node.base.span, "unresolved-array", text, token=token(node.base))
         else:
             self.body(node.base)
         for part in (*(node.slice or ()), *(() if node.limit is None else (node.limit,)), node.body):
@@ -178,6 +193,12 @@ _METHODS: dict[type, Any] = {
     ast.Number: lambda scan, node: None,
     ast.String: lambda scan, node: None,
 }
+
+# Expressions that can not be written to.
+_VALUES = (
+    ast.Number, ast.String, ast.Binary, ast.Unary, ast.Compare, ast.Logical, ast.Ternary, ast.Call, ast.Print, ast.In,
+    ast.StatOp, ast.Match, ast.Assign, ast.IncDec,
+)  # fmt: skip
 
 _PRAGMA = re.compile(r"/\*\s*pragma:(?:read|write):\s*([A-Za-z_]\w*)\s*\*/")
 

@@ -31,6 +31,7 @@ class Inference(Values):
         super().__init__({name: shape_of(g) for name, g in globals_.items()}, diagnostics)
         self.functions = functions
         self._result: Cell | None = None
+        self._deleted: list[tuple[Cell, ast.Name]] = []
         self._saved: dict[int, list[T]] = {}  # the types of each body's saved values
 
     # --- the whole program ---------------------------------------------------------------------------
@@ -84,6 +85,9 @@ class Inference(Values):
             if root.type is None and root not in reported:
                 reported.add(root)
                 self.error(node, "unresolved-type", "unresolved type ")
+        for cell, name in self._deleted:
+            if cell.root().type is None:
+                self.error(name, "delete-unknown", "unresolved array in delete statement")
         for variable, cell in self.cells.items():
             variable.type = cell.root().type or "long"
         for shape in self.shapes.values():
@@ -93,6 +97,8 @@ class Inference(Values):
 
     def _check_form(self, shape: Shape) -> None:
         declaration = shape.variable.declaration
+        if shape.arity == 0 and declaration.size and not declaration.wrap:
+            self.error(declaration, "arity", "inconsistent arity")
         if shape.arity == 0 and declaration.wrap:
             self.error(declaration, "wrap", "wrapping not supported for scalars")
         if shape.arity and declaration.initializer is not None:
@@ -205,7 +211,7 @@ class Inference(Values):
             case ast.Name(name=name) if name in self.shapes and name not in self.locals:
                 pass  # scalar or whole array: either will do
             case ast.Name():
-                self.name(target)
+                self._deleted.append((self.name(target), target))
             case ast.Index():
                 self.index(target)
             case _:

@@ -192,6 +192,8 @@ class Values(Unifier):
         return shape.variable if shape is not None else None
 
     def stat(self, node: ast.StatOp) -> T:
+        if not 0 <= node.shift <= 62:
+            self.error(node, "shift", f"bit shift ({node.shift}) out of range <0..62>")
         variable = self.stats(node.stat)
         if variable is None:
             return "long"

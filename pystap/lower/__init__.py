@@ -18,8 +18,11 @@ def lower(program: Program, options: Options, diagnostics: Diagnostics) -> Modul
     from pystap.ir.budget import budget
     from pystap.ir.locks import lock
     from pystap.ir.merge import merge
+    from pystap.lower.jumps import check_jumps
     from pystap.lower.module import lower_program
 
+    check_jumps(program, diagnostics)
+    diagnostics.stop_on_errors()
     module = lower_program(program, options, diagnostics)
     diagnostics.stop_on_errors()
     module = budget(lock(merge(module)), options)

@@ -356,7 +356,7 @@ class Return(Node):  # return e
 
 @node
 class Delete(Node):  # delete x    delete a[k]   delete a[k, *]
-    target: Union[Name, Index]
+    target: Expr  # a Name or Index, or pass 2 refuses it
 
 
 @node

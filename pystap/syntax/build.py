@@ -86,6 +86,9 @@ class Builder:
         return values[0].text if values else None
 
     def parameters(self, first: Token, values: Values) -> tuple[ast.Parameter, ...]:
+        for at, parameter in enumerate(values):
+            if any(parameter.name == other.name for other in values[:at]):
+                raise Refused(_again(parameter.span), "duplicate parameter names")
         return tuple(values)
 
     def parameter(self, first: Token, values: Values) -> ast.Parameter:
@@ -202,10 +205,7 @@ class Builder:
         return ast.Return(values[0] if values else None, span=first.span)
 
     def delete(self, first: Token, values: Values) -> ast.Delete:
-        target = values[0]
-        if not isinstance(target, ast.Name | ast.Index):
-            raise Refused(first, "only variables and array elements can be deleted", before=True)
-        return ast.Delete(target, span=first.span)
+        return ast.Delete(values[0], span=first.span)
 
     def try_(self, first: Token, values: Values) -> ast.Try:
         return ast.Try(*values, span=first.span)
@@ -354,19 +354,17 @@ class Builder:
         name = first.text
         arguments: tuple[ast.Expr, ...] = values[1] if type(values[1]) is tuple else (values[1],)
         if name in ("print", "sprint", "print_char") and not arguments:
-            raise Refused(first, f"{name}() needs something to print", before=True)
+            raise Refused(first, "expected literal string or number", before=True)
         if name in ("printf", "sprintf"):
-            if not arguments:
-                raise Refused(first, f"{name}() needs a format", before=True)
-            where = _again(arguments[0].span)
             text, arguments = _literal_first(first, arguments)
             if not _CONVERSIONS.fullmatch(text):
-                raise Refused(where, "invalid or missing conversion specifier", before=True)
+                where = arguments[0].span if arguments else values[1][0].span
+                raise Refused(_again(where), "invalid or missing conversion specifier", before=not arguments)
             return ast.Print(name, arguments, format=text, span=first.span)
         if name.endswith(("printd", "printdln")):
             text, arguments = _literal_first(first, arguments)
             if not arguments:
-                raise Refused(first, f"{name}() needs something to print", before=True)
+                raise Refused(first, "expected literal string or number", before=True)
             return ast.Print(name, arguments, delimiter=text, span=first.span)
         return ast.Print(name, arguments, span=first.span)
 
@@ -414,10 +412,8 @@ class Builder:
     def stat_op(self, first: Token, values: Values) -> ast.StatOp:
         _, stat, *shift = values
         if shift and first.text != "@variance":
-            raise Refused(first, f"{first.text} takes one argument", before=True)
+            raise Refused(_again(shift[0].span), "not more than 1 parameter allowed", before=True)
         number = shift[0].value if shift else 0
-        if not 0 <= number <= 62:
-            raise Refused(first, f"bit shift ({number}) out of range <0..62>", before=True)
         return ast.StatOp(first.text[1:], stat, number, span=first.span)
 
     def hist_log(self, first: Token, values: Values) -> ast.HistOp:

@@ -14,6 +14,7 @@ from pystap.diagnostics import Diagnostics, Severity
 from pystap.source import SourceFile
 from pystap.syntax import ast, tables
 from pystap.syntax.build import Builder, Refused
+from pystap.syntax.expectation import at_end, expected
 from pystap.syntax.lexer import Token, junk_reason
 from pystap.syntax.preprocess import Macro, PreprocessContext, preprocess
 from pystap.syntax.walk import children
@@ -168,7 +169,7 @@ class _Parser:
         while True:
             action = actions[states[-1]].get(name)
             if action is None:
-                raise self._unexpected(name, token, states[-1])
+                raise self._unexpected(at)
             if action >= 0:
                 states.append(action)
                 values.append(token)
@@ -220,14 +221,28 @@ class _Parser:
 
     # --- errors -------------------------------------------------------------------------------------------
 
-    def _unexpected(self, name: str, token: Token, state: int) -> Refused:
+    def _unexpected(self, at: int) -> Refused:
+        name, token = self.words[at]
         if name == "?junk" and token.text[0] in '"%':
             return Refused(token, junk_reason(token))
+        names, read = self._acceptable(self.states[-1]), self.words[:at]
+        if name == "?operator" and names >= {"+", "AGGREGATE", "limit"}:
+            return Refused(token, "expected statistical operation")
         if name == "?operator":
             return Refused(token, f"unknown operator {token.text}")
         if name == "$END":
-            return Refused(token, "unexpected end-of-file", at_end=True)
-        return Refused(token, _expected(self._acceptable(state)))
+            message, of_last = at_end(names, read)
+            return Refused(token, message, at_end=not of_last)
+        if token.text == "," and "probe" in names and self._appended():
+            return Refused(token, "Combined prologue and epilogue cannot be defined with '+='")
+        if "foreach" in names and token.kind == "keyword":
+            return Refused(token, "expected statement")
+        return Refused(token, expected(names, read))
+
+    def _appended(self) -> bool:
+        """Whether what was just read is an alias with +=."""
+        last = self.items[-1] if self.items else None
+        return any(isinstance(v, ast.Alias) and v.operator == "+=" for v in (last, *self.values))
 
     def _acceptable(self, state: int) -> set[str]:
         """The terminals that could really come next: those that end in a shift."""
@@ -265,36 +280,3 @@ def _spliced(kept: tuple[int, ...], taken: list[Any]) -> list[Any]:
         else:
             out.append(value)
     return out
-
-
-def _expected(names: set[str]) -> str:
-    if "probe" in names and "function" in names:
-        return "expected 'probe', 'global', 'private', 'function', or '%{'"
-    if "foreach" in names:
-        return "expected statement"
-    if {"NUMBER", "TARGET", "("} <= names:
-        return "expected expression"
-    if "COMPONENT" in names:
-        return "expected probe point specifier"
-    shown = sorted(_WORDS.get(name, f"'{name}'") for name in names if name != "$END")
-    if len(shown) == 1:
-        return f"expected {shown[0]}"
-    if len(shown) <= 5:
-        return f"expected {', '.join(shown[:-1])} or {shown[-1]}"
-    # Behind an expression nearly every operator could follow: the brackets and separators say what is missing.
-    closers = [f"'{name}'" for name in (")", "]", ":", ";", ",") if name in names]
-    return f"expected {' or '.join(closers)}" if closers else "unexpected token"
-
-
-_WORDS = {
-    "IDENT": "identifier",
-    "NUMBER": "literal number",
-    "STRING": "literal string",
-    "TYPE": "'long' or 'string'",
-    "EMBEDDED": "'%{'",
-    "MEMBER": "field name",
-    "AGGREGATE": "'@count' or the like",
-    "TARGET": "target variable",
-    "PRINT": "print function",
-    "DOLLARS": "'$'",
-}

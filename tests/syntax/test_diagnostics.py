@@ -21,7 +21,7 @@ def said(text: str) -> str:
 
 def test_parse_error() -> None:
     assert said("probe begin {\n\t\tx = \tfoo(a b) }") == (
-        "parse error: expected ')' or ','\n"
+        "parse error: expected one of ') ,'\n"
         "        saw: identifier 'b' at q.stp:2:14\n"
         "     source: \t\tx = \tfoo(a b) }\n"
         "             \t\t    \t      ^\n"
