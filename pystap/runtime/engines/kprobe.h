@@ -12,7 +12,10 @@
 #define KRETACTIVE max_t(int, 15, 6 * num_possible_cpus())
 #endif
 
-enum { STAP_KPROBE_FEW = 64 };	/* as many breakpoints may become jumps */
+enum {
+	STAP_KPROBE_FEW = 64,		/* as many breakpoints may become jumps */
+	STAP_KPROBE_CROWD = 10000,	/* beside so many traced functions there are no breakpoints */
+};
 
 enum stap_place {
 	STAP_PLACE_NAME,	/* the kernel looks the symbol up: slow before 6.2, exact for unique names */
@@ -45,10 +48,13 @@ struct stap_kprobe {
 	char *name;			/* "module:symbol" */
 	bool armed;
 	bool armed_by_group;
+	bool refused;
+	unsigned long address;		/* 0: for the kernel to look up */
 };
 
 static struct stap_kprobe *stap_kprobes;
-static bool stap_kprobe_plain;	/* no breakpoint is to be made a jump */
+static bool stap_kprobe_plain;		/* no breakpoint is to be made a jump */
+static bool stap_kprobe_crowded;	/* no breakpoint is to be set at entries */
 static struct stap_fentries *stap_kprobe_groups;	/* of the kernel and of modules that are there */
 static DEFINE_MUTEX(stap_kprobe_mutex);
 
@@ -236,14 +242,14 @@ static void stap_kprobe_arm(struct stap_kprobe *k, unsigned long address)
 		stap_kprobe_refused(k->probe, error);
 }
 
-/* fentry.h could not take the probe. */
+/* fentry.h could not take the probe: it becomes a kprobe with the others that are none of its. */
 static void stap_kprobe_instead(struct stap_probe *probe)
 {
 	unsigned int i;
 
 	for (i = 0; i < stap_kprobe_count; i++)
 		if (stap_kprobes[i].probe == probe)
-			stap_kprobe_arm(&stap_kprobes[i], 0);
+			stap_kprobes[i].armed_by_group = false;
 }
 
 static bool stap_kprobe_is_in(const struct stap_kprobe *k, const char *module)
@@ -251,46 +257,87 @@ static bool stap_kprobe_is_in(const struct stap_kprobe *k, const char *module)
 	return module ? k->site->module && !strcmp(k->site->module, module) : !k->site->module;
 }
 
-static void stap_kprobe_arm_one(struct stap_kprobe *k, struct stap_fentries *group, struct stap_kprobe_bases *bases)
+/* A place that is not known is for the kernel to look up; in a module, the first ones at once, to learn of the others. */
+static void stap_kprobe_find(struct stap_kprobe *k, struct stap_fentries *group, struct stap_kprobe_bases *bases)
 {
 	const struct stap_kprobe_site *site = k->site;
-	unsigned long address = stap_kprobe_address(site, bases);
 
-	if (site->fentry && !site->is_return && !site->offset && address &&
-	    stap_fentries_add(group, address, site->probe)) {
-		k->armed_by_group = true;
+	k->address = stap_kprobe_address(site, bases);
+	if (site->fentry && !site->is_return && !site->offset && k->address)
+		k->armed_by_group = stap_fentries_add(group, k->address, site->probe);
+	if (k->address || site->kind != STAP_PLACE_MODULE || bases->count == ARRAY_SIZE(bases->at))
 		return;
-	}
-	stap_kprobe_arm(k, address);
-	if (k->armed && !address && site->kind == STAP_PLACE_MODULE && bases->count < ARRAY_SIZE(bases->at))
+	stap_kprobe_arm(k, 0);
+	if (k->armed)
 		bases->at[bases->count++] = (unsigned long)k->kretprobe.kp.addr - site->offset - site->place;
+	else
+		k->refused = true;
 }
 
-/* All sites of a module, or of the kernel (NULL). */
-static void stap_kprobe_arm_all_of(const char *module)
+static void stap_kprobe_arm_group(struct stap_fentries *group)
 {
-	unsigned int i, most = 0;
-	struct stap_fentries *group;
-	struct stap_kprobe_bases bases = {};
-
-	for (i = 0; i < stap_kprobe_count; i++)
-		most += stap_kprobe_is_in(&stap_kprobes[i], module) && stap_kprobes[i].site->fentry;
-	group = most ? stap_fentries_new(module, most) : NULL;
-	for (i = 0; i < stap_kprobe_count; i++) {
-		struct stap_kprobe *k = &stap_kprobes[i];
-
-		if (stap_kprobe_is_in(k, module) && !k->armed && !k->armed_by_group)
-			stap_kprobe_arm_one(k, group, &bases);
-		cond_resched();
-	}
-	if (!group)
-		return;
 	if (stap_fentries_arm(group, stap_kprobe_instead)) {
 		group->next = stap_kprobe_groups;
 		stap_kprobe_groups = group;
 	} else {
 		kvfree(group);
 	}
+}
+
+static void stap_kprobe_find_all(const char *module, struct stap_fentries *group)
+{
+	struct stap_kprobe_bases bases = {};
+	unsigned int i;
+
+	for (i = 0; i < stap_kprobe_count; i++) {
+		struct stap_kprobe *k = &stap_kprobes[i];
+
+		if (!stap_kprobe_is_in(k, module) || k->armed || k->armed_by_group)
+			continue;
+		k->refused = false;
+		stap_kprobe_find(k, group, &bases);
+		cond_resched();
+	}
+}
+
+/* What fentry.h does not take. */
+static void stap_kprobe_arm_rest(const char *module)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_kprobe_count; i++) {
+		struct stap_kprobe *k = &stap_kprobes[i];
+
+		if (!stap_kprobe_is_in(k, module) || k->armed || k->armed_by_group || k->refused)
+			continue;
+		if (stap_kprobe_crowded && !k->site->fentry && !k->site->is_return)
+			continue;
+		stap_kprobe_arm(k, k->address);
+		k->refused = !k->armed;
+		cond_resched();
+	}
+}
+
+/*
+ * All sites of a module, or of the kernel (NULL). Every place is looked up
+ * before a breakpoint is set, since breakpoints in the kernel's string functions
+ * would make each look-up a hundred times slower, and breakpoints are set before
+ * thousands of functions are traced, those that set breakpoints among them.
+ */
+static void stap_kprobe_arm_all_of(const char *module)
+{
+	struct stap_fentries *group;
+	unsigned int i, most = 0;
+
+	for (i = 0; i < stap_kprobe_count; i++)
+		most += stap_kprobe_is_in(&stap_kprobes[i], module) && stap_kprobes[i].site->fentry;
+	group = most ? stap_fentries_new(module, most) : NULL;
+	stap_kprobe_find_all(module, group);
+	stap_kprobe_arm_rest(module);
+	if (!group)
+		return;
+	stap_kprobe_arm_group(group);
+	stap_kprobe_arm_rest(module);	/* what ftrace refused */
 }
 
 /* Missed hits of what is about to go. Return probes miss when more calls are under way than maxactive. */
@@ -440,6 +487,10 @@ static void stap_kprobe_arm_all(void)
 	for (i = 0; i < stap_kprobe_count; i++)
 		breakpoints += !stap_kprobes[i].site->fentry;
 	stap_kprobe_plain = breakpoints > STAP_KPROBE_FEW;
+	stap_kprobe_crowded = stap_kprobe_plain && stap_kprobe_count - breakpoints > STAP_KPROBE_CROWD;
+	if (stap_kprobe_crowded)
+		stap_session_message(STAP_ITEM_WARNING, "%u functions without an ftrace call are not probed beside %u others",
+				     breakpoints, stap_kprobe_count - breakpoints);
 	stap_kprobe_arm_all_of(NULL);
 	for (i = 0; i < stap_kprobe_count; i++) {
 		const char *next = stap_kprobes[i].site->module;
