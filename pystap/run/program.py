@@ -9,6 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+_OPERATORS = set(";|&(")
+_OF_THE_KERNEL = ("/proc/", "/sys/", "/dev/")  # each kernel has its own
 LARGEST_FILE = 64 << 20  # a file that a command merely names is not brought along beyond this
 
 
@@ -17,16 +19,21 @@ def files_of_command(command: str | None) -> list[str]:
     if command is None:
         return []
     found: list[str] = []
-    for number, word in enumerate(_words(command)):
-        path = _resolve(word, executable=number == 0)
+    starts = True  # the next word names a program
+    for word in _words(command):
+        path = _resolve(word, executable=starts)
         if path is not None and path not in found:
             found += [path, *_needs(path)]
+        starts = set(word) <= _OPERATORS
     return list(dict.fromkeys(found))
 
 
 def _words(command: str) -> list[str]:
+    """The words of a shell's command line; its operators are words of their own."""
+    words = shlex.shlex(command, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
     try:
-        return shlex.split(command)
+        return list(words)
     except ValueError:
         return command.split()
 
@@ -36,7 +43,8 @@ def _resolve(word: str, executable: bool) -> str | None:
     path = shutil.which(word) if executable else word
     if path is None or not os.path.isfile(path) or os.path.getsize(path) > LARGEST_FILE:
         return None
-    return os.path.abspath(path)
+    path = os.path.abspath(path)
+    return None if path.startswith(_OF_THE_KERNEL) else path
 
 
 def _needs(path: str) -> list[str]:
