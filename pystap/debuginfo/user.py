@@ -11,6 +11,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pystap.debuginfo.abi import EntryScope
 from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Tracepoint
 from pystap.debuginfo.cfa import Frames
 from pystap.debuginfo.ctype import CType, FunctionType, Lazy
+from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf import Covering, Dwarf
 from pystap.debuginfo.dwarf import _bodies as bodies
 from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
@@ -109,9 +111,24 @@ class UserDwarf(Dwarf):
         return EntryScope(address.function, prototype, self.arch, Space.USER)
 
     def _entries(self, spec: Spec) -> Iterator[Entry]:
-        for entry in self.index.functions(spec.function):
-            if not spec.file or spec.in_file(entry.file) or spec.in_file(self._full(entry.file, entry.die)):
-                yield entry
+        scopes, name = _scoped(spec.function)
+        for entry in self.index.functions(name):
+            if spec.file and not spec.in_file(entry.file) and not spec.in_file(self._full(entry.file, entry.die)):
+                continue
+            around = self._scopes(entry.die)[-len(scopes) :] if scopes else []
+            if len(around) == len(scopes) and all(map(fnmatchcase, around, scopes)):
+                yield entry._replace(name="::".join([*around, entry.name]))
+
+    def _scopes(self, offset: int) -> list[str]:
+        """The namespaces and classes around a function's declaration, outermost first."""
+        target = self.sections.die(offset).origin().offset
+        names: list[str] = []
+        block: Die | None = self.sections.unit_of(target).root
+        while block is not None:
+            block = next((d for d in block.children() if d.offset < target < d.past()), None)
+            if block is not None and block.tag in _SCOPES:
+                names.append(block.name)
+        return names
 
     def _lines_of(self, entry: Entry, spec: Spec, nearest: bool) -> Iterator[Address]:
         if spec.in_file(entry.file) or spec.in_file(self._full(entry.file, entry.die)):
@@ -124,6 +141,22 @@ class UserDwarf(Dwarf):
         found = root.attributes.get(dw.COMP_DIR)
         folder = root.unit.string(*found) if found else ""
         return os.path.normpath(os.path.join(folder, file)) if folder.startswith("/") else os.path.join(folder, file)
+
+
+_SCOPES = (dw.NAMESPACE, dw.CLASS_TYPE, dw.STRUCTURE_TYPE, dw.UNION_TYPE)
+
+
+def _scoped(pattern: str) -> tuple[list[str], str]:
+    """C++'s ns::class::function as its parts; what stands in <> is no part of its own."""
+    parts = [""]
+    depth = 0
+    for piece in re.split(r"(::|[<>])", pattern):
+        depth += {"<": 1, ">": -1}.get(piece, 0)
+        if piece == "::" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts[:-1], parts[-1]
 
 
 class UserObject:
