@@ -1,4 +1,4 @@
-"""The examples: each is built for every kernel, and run in a guest with the command that it names; what it prints must match."""
+"""The examples: each is built for every kernel and run with the command that it names; what it prints must match."""
 
 from __future__ import annotations
 
