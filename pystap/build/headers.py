@@ -61,7 +61,8 @@ def _compiled(header: str, made_by: Recipe | None) -> bytes:
         source, result = Path(work, "types.c"), Path(work, "types.o")
         source.write_text(f"#include <{header}>\n")
         command = _command(source, result, made_by)
-        done = subprocess.run(command, cwd=made_by.tree if made_by else work, capture_output=True, text=True, check=False)
+        folder = made_by.tree if made_by else work
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
             raise Unresolved(f"cannot compile <{header}>: {first}")

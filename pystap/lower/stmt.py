@@ -57,6 +57,7 @@ class Statements(Expressions):
                 self._return(value)
             case ast.Delete(target=target):
                 self._charge(s)
+                assert isinstance(target, (ast.Name, ast.Index))  # elaboration has refused all else
                 self.delete(target)
             case ast.Try():
                 self._charge(s)

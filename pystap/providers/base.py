@@ -1,4 +1,4 @@
-"""The contract of probe-point families: a provider turns a matched pattern into sites; an engine (runtime/engines) arms them."""
+"""The contract of probe-point families: a provider turns a matched pattern into sites, which an engine arms."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Request:
 
     @property
     def tolerant(self) -> bool:
-        """Whether it is no error when nothing resolves: near names, which are costly to find, would be seen by nobody."""
+        """Whether it is no error when nothing resolves: nobody would see near names, which are costly to find."""
         return self.point.optional or self.point.sufficient
 
 

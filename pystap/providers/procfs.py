@@ -1,4 +1,4 @@
-"""procfs("path").read and .write: files under /proc/systemtap/MODULE/ whose text a handler makes, or gets, as $value."""
+"""procfs("path").read and .write: files under /proc/systemtap/MODULE/ whose text is a handler's $value."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_a_header_of_programs(tmp_path: Path) -> None:
 
 
 def test_a_header_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(Unresolved, match="nosuch.h: No such file"):
+    with pytest.raises(Unresolved, match=r"nosuch\.h: No such file"):
         finder(None, tmp_path, tmp_path)("<nosuch.h>")
 
 

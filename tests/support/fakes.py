@@ -64,7 +64,7 @@ INODE = struct("inode", 32, member("i_mode", SHORT, 0), member("i_ino", ULONG, 8
 _ANON = struct("", 8, member("f_llist", LONG, 0), member("f_rcuhead", INT, 0), kind="union")
 COLOR = Enum("color", 4, False, (("RED", 0), ("GREEN", 5), ("BLUE", 6)))
 OPAQUE = Struct("struct", "opaque", 0, tuple, complete=False)
-FILE = struct(
+FILE: Struct = struct(
     "file", 128,
     member("", _ANON, 0),
     member("f_path", PATH, 8),
