@@ -70,6 +70,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_FTRACE_SET_FILTER_IPS", Exported("ftrace_set_filter_ips")),
     ("STAP_HAVE_FTRACE_FREE_FILTER", Exported("ftrace_free_filter")),
     ("STAP_HAVE_FPROBE_IPS", Exported("register_fprobe_ips")),
+    # replaces fcheck_files (v5.11, f36c2943274199cb)
+    ("STAP_HAVE_FILES_LOOKUP_FD_RAW", InHeader("include/linux/fdtable.h", r"\bfiles_lookup_fd_raw\(")),
     ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ After each op that can fail stands a test of the context's error, which leaves f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, assert_never
 
@@ -352,7 +353,7 @@ class Emitter:
             is_text = isinstance(op.place, ir.StrTemp)
             place = self.place(op.place)
             self.write(f"strscpy({place}, (" if is_text else f"{place} = (s64)(")
-            self.write.raw(f"{line_directive(op.mark)}\n{op.code}\n{BACK_TO_C}")
+            self.write.raw(f"{line_directive(op.mark)}\n{_with_arguments(op.code)}\n{BACK_TO_C}")
             self.write("), MAXSTRINGLEN);" if is_text else ");")
             self.write.raw("#undef STAP_FUNCTION_MARK")
         self.check()
@@ -363,3 +364,8 @@ class Emitter:
         with self.write.block(""):
             (value,) = self.ready([op.value])
             self.write(f"stap_save{'_string' if is_text else ''}(c, {op.number}, {value});")
+
+
+def _with_arguments(code: str) -> str:
+    """C in an expression of a function may name its numbers STAP_ARG_x, as C functions do."""
+    return re.sub(r"\bSTAP_ARG_(\w+)", lambda found: names.local(found[1]), code) if "STAP_ARG_" in code else code

@@ -117,4 +117,10 @@ static inline void stap_uprobe_unregister_wait(void)
 #endif
 }
 
+/* --- scripts' own C -------------------------------------------------------------------------------------- */
+
+#if STAP_HAVE_FILES_LOOKUP_FD_RAW
+#define fcheck_files(files, fd) files_lookup_fd_raw(files, fd)
+#endif
+
 #endif

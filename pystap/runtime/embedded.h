@@ -52,6 +52,14 @@
 #ifndef STAP_EMBEDDED_H
 #define STAP_EMBEDDED_H
 
+#include <linux/version.h>	/* scripts ask for LINUX_VERSION_CODE */
+
+/* What SystemTap finds out about a kernel and scripts ask for: true of all that pystap builds for. */
+#define STAPCONF_DPATH_PATH 1
+#define STAPCONF_LINUX_UIDGID_H 1
+#define STAPCONF_TASK_UID 1
+#define STAPCONF_LINUX_SCHED_HEADERS 1
+
 #define STAP_PRINTF(fmt, ...) stap_print_format(CONTEXT, fmt, ##__VA_ARGS__)
 #define STAP_ERROR(...)								\
 	do {									\
