@@ -13,6 +13,7 @@ from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Fail
 from pystap.elaborate.points import PointTree
 from pystap.options import Options
 from pystap.providers import PROVIDERS
+from pystap.providers.scopes import listed
 from pystap.source import SourceFile
 from pystap.syntax import ast
 
@@ -172,11 +173,8 @@ def _context(place: Derived) -> Iterator[str]:
     result = resolved.scope.result() if resolved.is_return else None
     if result is not None:
         yield f"$return:{spell(result)}"
-    for name in resolved.scope.names("vars"):
-        try:
-            yield f"${name}:{spell(resolved.scope.lookup(name).type)}"
-        except Unresolved:
-            continue
+    for name, ctype in listed(resolved.scope):
+        yield f"${name}:{spell(ctype)}"
 
 
 def _functions(library: Library) -> list[str]:

@@ -60,6 +60,7 @@ class Dwarf:
         self._cover = cover
         self._frames = Frames(dwarf)
         self._last: tuple[int, Covering | None] = (-1, None)
+        self._begin: dict[int, list[int]] = {}
 
     def covering(self, pc: int) -> Covering | None:
         """The symbol that holds a link-time address."""
@@ -161,6 +162,8 @@ class Dwarf:
         if not chosen and nearest and spec.lines:
             wanted = spec.lines[0][0] + base
             chosen = sorted(known, key=lambda k: (abs(k[0] - wanted), k[0]))[:1]
+        if entry.kind == "i":  # the lines before the last one at its first instruction are its declarations
+            chosen.sort(key=lambda c: (c[1], -c[0]) if c[1] == entry.pc else (c[1], c[0]))
         shown: set[int] = set()
         for line, pc in chosen:
             if pc in shown:  # several lines that begin at one instruction are one probe, at the first of them
@@ -176,13 +179,35 @@ class Dwarf:
         table = self.types.lines(die)
         first: dict[int, int] = {}
         rows = table.sorted_rows
+        past = self._next_function(die, entry)
         for low, high in ranges_of(die):
             for row in rows[bisect_right(rows, low - 1, key=lambda r: r.address) :]:
                 if row.address >= high:
                     break
-                if row.line >= entry.line and not row.end and table.file(row.file) == entry.file:
+                if entry.line <= row.line < past and not row.end and table.file(row.file) == entry.file:
                     first[row.line] = min(row.address, first.get(row.line, row.address))
+        if entry.kind == "i" and len(first) > 1:  # the line of its name is where its caller prepares the call
+            first.pop(entry.line, None)
         return sorted(first.items())
+
+    def _next_function(self, die: Die, entry: Entry) -> int:
+        """The line at which the next function of the same file begins: lines from there on are others'."""
+        lines = self._beginnings(die.unit.root)
+        index = bisect_right(lines, entry.line)
+        return lines[index] if index < len(lines) else 1 << 30
+
+    def _beginnings(self, root: Die) -> list[int]:
+        """The lines at which functions of the unit's own file begin, ascending."""
+        known = self._begin.get(root.offset)
+        if known is None:
+            own = root.name
+            found = set()
+            for die in root.children():
+                line = die.number(dw.DECL_LINE) if die.tag == dw.SUBPROGRAM and not die.get(dw.DECLARATION) else None
+                if line and self.types.file(die, die.number(dw.DECL_FILE) or 0) == own:
+                    found.add(line)
+            known = self._begin[root.offset] = sorted(found)
+        return known
 
     def alternatives(self, spec: Spec) -> list[int]:
         """Lines with code near those that were asked for, for messages."""

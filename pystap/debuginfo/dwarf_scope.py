@@ -8,7 +8,8 @@ from pystap.debuginfo import dw
 from pystap.debuginfo.api import Activation, Kind, Root
 from pystap.debuginfo.ctype import CType
 from pystap.debuginfo.die import Die
-from pystap.debuginfo.ranges import covers
+from pystap.debuginfo.location import location_at
+from pystap.debuginfo.ranges import covers, entry_pc
 from pystap.diagnostics import Unresolved
 
 if TYPE_CHECKING:
@@ -46,16 +47,29 @@ class DwarfScope:
         )
         return tuple(dict.fromkeys(d.name for d in self._visible() if d.tag in wanted and d.name))
 
-    def available(self) -> tuple[str, ...]:
-        """Those names whose values can be had here: what a listing shows."""
-        out = []
-        for name in self.names("vars"):
-            try:
-                self.lookup(name)
-            except Unresolved:
+    def listed(self) -> tuple[tuple[str, CType], ...]:
+        """What a listing shows: the variables that have a place here, readable or not.
+
+        As stap does, it leaves out, at the entry of a function that is (also) inlined, locals that wander about.
+        """
+        omitted = dw.ABSTRACT_ORIGIN in self._function.attributes and entry_pc(self._function) == self._pc
+        inlined = self._function.tag == dw.INLINED_SUBROUTINE
+        shown: dict[str, CType] = {}
+        for die in self._visible():
+            name = die.name
+            if name in shown or (omitted and die.tag == dw.VARIABLE and (inlined or _wanders(die))):
                 continue
-            out.append(name)
-        return tuple(out)
+            if self._has_place(die):
+                shown[name] = self._dwarf.types.of(die)
+        return tuple(shown.items())
+
+    def _has_place(self, die: Die) -> bool:
+        try:
+            if dw.CONST_VALUE not in die.attributes:
+                location_at(die, self._pc)
+        except Unresolved:
+            return False
+        return True
 
     def activation(self) -> Activation | None:
         """How this call of the function is told from others; None where its frame is not known."""
@@ -90,3 +104,9 @@ class DwarfScope:
             elif child.tag == dw.LEXICAL_BLOCK and covers(child, self._pc):
                 inner += self._collect(child)
         return inner + own
+
+
+def _wanders(die: Die) -> bool:
+    """Whether a variable's place is a list, one entry for each stretch of code."""
+    found = die.attributes.get(dw.LOCATION)
+    return found is not None and found[0] in (dw.F_SEC_OFFSET, dw.F_LOCLISTX, dw.F_DATA4, dw.F_DATA8)

@@ -23,7 +23,7 @@ from pystap.debuginfo.ranges import entry_pc
 from pystap.debuginfo.sections import Sections, uleb
 from pystap.debuginfo.symtab import NameTable
 
-FORMAT = "dwarf-2"
+FORMAT = "dwarf-3"
 _PROGRESS_AFTER = 0.7  # seconds: a progress line only where one waits
 WORTH_KEEPING = 1 << 20  # bytes of .debug_info: smaller files are walked in less time than a look-up saves
 _PARALLEL_FROM = 8 << 20  # bytes of .debug_info
@@ -106,8 +106,8 @@ def build(dwarf: Sections) -> tuple[bytes, array[int]]:
     numbers: array[int] = array("Q")
     for (name, file, line, external), copies in found.items():
         lines.append(f"{name}\ti\t{file}\t{line}\t{int(external)}\t{len(numbers) // 2:x}\t{len(copies):x}")
-        for copy in sorted(copies):
-            numbers.extend(copy)
+        for pc, die in sorted(copies, key=lambda c: c[1]):
+            numbers.extend((pc, die))
     return NameTable.build(lines), numbers
 
 
@@ -125,7 +125,7 @@ def _walk(dwarf: Sections) -> Iterator[list[tuple[Any, ...]]]:
     size = max(1, len(offsets) // 64)
     parts = [offsets[k : k + size] for k in range(0, len(offsets), size)]
     progress = _Progress(dwarf.name, len(parts))
-    with ProcessPoolExecutor(2, initializer=_open_worker, initargs=(dwarf.name,)) as pool:
+    with ProcessPoolExecutor(2, initializer=_open_worker, initargs=(dwarf.name, dwarf.whole_paths)) as pool:
         for done, entries in enumerate(pool.map(_scan_part, parts), 1):
             progress.show(done)
             yield entries
@@ -135,8 +135,8 @@ def _walk(dwarf: Sections) -> Iterator[list[tuple[Any, ...]]]:
 _worker: list[Sections] = []
 
 
-def _open_worker(name: str) -> None:
-    _worker.append(Sections.open(Path(name)))
+def _open_worker(name: str, whole_paths: bool) -> None:
+    _worker.append(Sections.open(Path(name), whole_paths))
 
 
 def _scan_part(offsets: list[int]) -> list[tuple[Any, ...]]:

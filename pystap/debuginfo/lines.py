@@ -72,8 +72,10 @@ class LineTable:
         return rows[index] if index >= 0 and not rows[index].end else None
 
     def path(self, directory: str, name: str) -> str:
-        """dir/name, without the directory of compilation."""
+        """dir/name, without the directory of compilation; or (whole paths) with it where there is no other."""
         joined = name if name.startswith("/") or not directory else f"{directory}/{name}"
+        if self._unit.dwarf.whole_paths:
+            return joined if "/" in joined or not self._base else f"{self._base}/{joined}"
         base = self._base.rstrip("/") + "/"
         return joined[len(base) :] if len(base) > 1 and joined.startswith(base) else joined
 

@@ -30,8 +30,9 @@ _MODULE_BASE = 0x1000  # module sections are laid out from here, so that 0 is no
 class Sections:
     """One file's DWARF."""
 
-    def __init__(self, elf: Elf) -> None:
+    def __init__(self, elf: Elf, whole_paths: bool = False) -> None:
         self.elf = elf
+        self.whole_paths = whole_paths  # source files are named as the line table has them, see lines.py
         self.name = elf.name
         self.abbrevs: dict[int, dict[int, Abbrev]] = {}
         self._cache: dict[str, Data] = {}
@@ -40,9 +41,9 @@ class Sections:
         self.bases = _lay_out(elf)  # section index -> address given to it (objects only)
 
     @classmethod
-    def open(cls, path: Path) -> Sections:
+    def open(cls, path: Path, whole_paths: bool = False) -> Sections:
         """The DWARF of the file at `path`; raises StapError where it has none."""
-        sections = cls(Elf.open(path))
+        sections = cls(Elf.open(path), whole_paths)
         if not sections.section(".debug_info"):
             raise StapError(f"{path} has no DWARF debug-info")
         return sections

@@ -34,7 +34,7 @@ from pystap.diagnostics import StapError, Unresolved
 from pystap.ir.nodes import Expr, Space, SymbolAddress
 
 DEBUG_ROOTS = (Path("/usr/lib/debug"), Path("/usr/local/lib/debug"))
-_FUNCTION_KINDS = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
+_FUNCTION = 2  # STT_FUNC; a function that is chosen at load time (STT_GNU_IFUNC) is nowhere itself
 _WORTH_CACHING = 1 << 20  # bytes of .debug_info
 
 _opened: dict[str, str] = {}
@@ -62,10 +62,6 @@ class UserDwarf(Dwarf):
         """Where a link-time address is at run time: found by the object and its place in it."""
         return SymbolAddress("", address, self._owner.path)
 
-    def full(self, address: Address) -> str:
-        """The path of a place's source file: relative ones are relative to where it was compiled."""
-        return self._full(address.file, address.die)
-
     def function_at(self, pc: int) -> Address | None:
         """The function, as compiled, whose code holds an address."""
         unit = self._unit_at(pc)
@@ -91,7 +87,7 @@ class UserDwarf(Dwarf):
             paths: dict[int, str] = {}
             for row in table.rows:
                 if row.file not in paths:
-                    paths[row.file] = self._full(table.file(row.file), root.offset)
+                    paths[row.file] = table.file(row.file)
                 found.append((row.address, not row.end, paths[row.file], 0 if row.end else row.line))
         rows: list[tuple[int, str, int]] = []
         for address, _, file, line in sorted(found):
@@ -134,7 +130,18 @@ class UserDwarf(Dwarf):
         if spec.in_file(entry.file) or spec.in_file(self._full(entry.file, entry.die)):
             yield from super()._lines_of(entry, replace(spec, file=""), nearest)
 
+    def aliased(self, spec: Spec) -> Spec:
+        """The same, of the function that DWARF knows under another name: malloc is __libc_malloc."""
+        if set("*?[:").intersection(spec.function) or any(self.index.functions(spec.function)):
+            return spec
+        for function in self._owner.matching(spec.function):
+            known = self.function_at(function.address)
+            if known is not None:
+                return replace(spec, function=known.function)
+        return spec
+
     def _full(self, file: str, die: int) -> str:
+        """A path as the compiler could have been given it: from the root."""
         if not file or file.startswith("/"):
             return file
         root = self.sections.unit_of(die).root
@@ -210,7 +217,7 @@ class UserObject:
         found: dict[tuple[str, int], UserFunction] = {}
         for symbol in self._symbols():
             name = symbol.name.partition("@")[0]
-            if symbol.kind in _FUNCTION_KINDS and symbol.section and symbol.value:
+            if symbol.kind == _FUNCTION and symbol.section and symbol.value:
                 known = UserFunction(name, symbol.value, symbol.size, symbol.binding != 0)
                 found.setdefault((name, symbol.value), known)
         table: dict[str, list[UserFunction]] = {}
@@ -271,10 +278,10 @@ class UserObject:
         elf = self._debug_elf if self.elf.section(".debug_info") is None else self.elf
         if elf is None or elf.section(".debug_info") is None:
             return None
-        sections = Sections(elf)
+        sections = Sections(elf, whole_paths=True)
         build_id = self.elf.build_id()
         if build_id and len(sections.info) > _WORTH_CACHING:
-            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", FORMAT)))
+            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", f"{FORMAT}-user")))
         return UserDwarf(self, sections, index_in_memory(sections))
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pystap.debuginfo.abi import UnknownScope, narrow
 from pystap.debuginfo.api import Activation, Kind, Root, Scope
@@ -35,6 +35,10 @@ class LazyScope:
         """The type of the function's result."""
         return self._scope().result()
 
+    def listed(self) -> tuple[tuple[str, CType], ...]:
+        """What a listing shows: the variables that can be read, unless the scope itself knows better."""
+        return listed(self._scope())
+
     def activation(self) -> Activation | None:
         """How this call of the function is told from others, where that is known."""
         find = getattr(self._scope(), "activation", None)
@@ -44,6 +48,21 @@ class LazyScope:
         if self._made is None:
             self._made = self._make()
         return self._made
+
+
+def listed(scope: Scope) -> tuple[tuple[str, CType], ...]:
+    """What a listing shows of any scope: names with types."""
+    known = getattr(scope, "listed", None)
+    found: tuple[tuple[str, CType], ...] = known() if known is not None else tuple(_readable(scope))
+    return found
+
+
+def _readable(scope: Scope) -> Iterator[tuple[str, CType]]:
+    for name in scope.names("vars"):
+        try:
+            yield name, scope.lookup(name).type
+        except Unresolved:
+            continue
 
 
 class ReturnScope:
@@ -65,6 +84,10 @@ class ReturnScope:
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Names of one kind."""
         return self._scope.names(kind)
+
+    def listed(self) -> tuple[tuple[str, CType], ...]:
+        """What a listing shows, besides `$return`."""
+        return listed(self._scope)
 
     def result(self) -> CType | None:
         """The type of the function's result: what the ABI returns where nothing is known of it."""
