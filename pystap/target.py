@@ -65,6 +65,7 @@ class Target:
         self.arch = arch or by_uname(os.uname().machine) or X86_64
         self.header_types: Callable[[str], Btf] | None = None  # of "kernel<linux/x.h>"; set by who may compile
         self._module_infos: dict[str, Layered] = {}
+        self._module_builds: dict[str, str | None] = {}
 
     @classmethod
     def of(cls, release: str | None, find: Callable[[str], KernelFiles] | None = None) -> Target:
@@ -313,6 +314,10 @@ class Target:
             known = self._module_infos[name] = self._open_module(self.module_path(name))
         return known
 
+    def module_build_id(self, name: str) -> str | None:
+        """The build-id of a module that was looked into, by its own name."""
+        return self._module_builds.get(name)
+
     def _open_module(self, path: Path) -> Layered:
         from pystap.debuginfo.btf import Btf
         from pystap.debuginfo.elf import Elf
@@ -323,6 +328,7 @@ class Target:
         from pystap.debuginfo.symtab import SymbolTable, module_symbols
 
         elf = Elf.open(path)
+        self._module_builds[module_name(path)] = elf.build_id()
         blob = elf.contents(".BTF")
         btf = Btf(blob, self.btf) if blob and self.btf else None
         symbols = SymbolTable.of(module_symbols(elf))

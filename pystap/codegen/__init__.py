@@ -109,7 +109,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     for template, sites in engines:
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
-    text.raw("\n".join(_guest_needs(module, unit.tables.object_paths)))
+    text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *_builds(module, target)]))
     lines = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
     files = {"module.c": "\n".join(lines) + "\n", "config.h": config}
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
@@ -128,6 +128,17 @@ def _guest_needs(module: ir.Module, objects: Iterable[str]) -> list[str]:
     files = sorted({*named, *objects} - {""})
     lists = (("stap_modules", kernel_modules), ("stap_files", files))
     return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in lists if values]
+
+
+def _builds(module: ir.Module, target: Any) -> list[str]:
+    """The build-ids of what the places of probes were looked up in: the runner refuses kernels of another build."""
+    sites = [p.site for p in module.probes if hasattr(p.site, "module")]
+    if target is None or not sites:
+        return []
+    ids = [("kernel", target.build_id)]
+    ids += [(name, target.module_build_id(name)) for name in sorted({s.module or "" for s in sites} - {""})]
+    text = ",".join(f"{name}={build}" for name, build in ids if build)
+    return [f"MODULE_INFO(stap_builds, {names.c_string(text)});"] if text else []
 
 
 def _handlers(unit: Unit, handlers: Writer) -> list[Storage]:

@@ -155,10 +155,79 @@ static void explain(int error)
 	}
 }
 
+/* The build-id in a block of ELF notes, in hexadecimal; empty where there is none. */
+static void build_id(const char *notes, size_t size, char *to, size_t room)
+{
+	const Elf64_Nhdr *note;
+	size_t at = 0, name, text;
+
+	*to = 0;
+	while (at + sizeof(*note) <= size) {
+		note = (const void *)(notes + at);
+		name = at + sizeof(*note);
+		text = name + ((note->n_namesz + 3) & ~3u);
+		at = text + ((note->n_descsz + 3) & ~3u);
+		if (at > size || at < text || 2 * note->n_descsz + 1 > room)
+			return;
+		if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && !memcmp(notes + name, "GNU", 4)) {
+			for (size_t i = 0; i < note->n_descsz; i++)
+				sprintf(to + 2 * i, "%02x", (unsigned char)notes[text + i]);
+			return;
+		}
+	}
+}
+
+/* Whether the kernel, or a loaded module of it, is of the build that places were looked up in. */
+static bool build_fits(const char *name, const char *wanted)
+{
+	char path[256], notes[4096], running[256];
+	bool whole = !strcmp(name, "kernel");
+	ssize_t size = -1;
+	int file;
+
+	if (whole)
+		snprintf(path, sizeof(path), "/sys/kernel/notes");
+	else
+		snprintf(path, sizeof(path), "/sys/module/%s/notes/.note.gnu.build-id", name);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file >= 0) {
+		size = read(file, notes, sizeof(notes));
+		close(file);
+	}
+	if (size <= 0)
+		return true;	/* not loaded, or the kernel does not tell */
+	build_id(notes, size, running, sizeof(running));
+	if (!*running || !strcmp(running, wanted))
+		return true;
+	say("ERROR: Build-id mismatch: the %s%s that runs is %s, and the script was compiled for %s\n",
+	    whole ? "" : "module ", name, running, wanted);
+	say("  compile it for what runs: install its headers and image (and debug-info, if the script needs any)\n");
+	return false;
+}
+
+static bool builds_fit(void)
+{
+	char *list = strdup(information("stap_builds")), *at = list, *item, *wanted;
+	bool fits = true;
+
+	while (fits && (item = strsep(&at, ",")) != NULL) {
+		wanted = strchr(item, '=');
+		if (wanted) {
+			*wanted++ = 0;
+			fits = build_fits(item, wanted);
+		}
+	}
+	free(list);
+	return fits;
+}
+
 bool module_insert(struct module_file *file, const char *parameters)
 {
-	int log = log_open(), error = 0;
+	int log, error = 0;
 
+	if (!builds_fit())
+		return false;
+	log = log_open();
 	if (syscall(SYS_finit_module, file->fd, parameters, 0)) {
 		error = errno;
 		say("ERROR: Couldn't insert module '%s': %s\n", options.module, strerror(error));
