@@ -62,7 +62,18 @@ def _prepare(options: argparse.Namespace) -> None:
     for word in options.release:
         release = resolve(word)
         _fetch(release, _missing(release, headers=not options.no_headers, debuginfo=options.debuginfo))
+        if options.debuginfo:
+            _index(release)
         print(_summary(release))
+
+
+def _index(release: str) -> None:
+    """Makes the index of the kernel's functions now, so that the first script need not wait for it."""
+    from pystap.target import Target
+
+    dwarf = Target.of(release, kernels.find).dwarf()
+    if dwarf is not None:
+        dwarf.index.variables("")
 
 
 def resolve(wanted: str) -> str:
