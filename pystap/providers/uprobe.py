@@ -96,8 +96,10 @@ def _in_place(request: Request, place: Place, names: list[str]) -> list[Resolved
         return _by_number(request, place, argument & _MASK)
     spec = parse(str(argument))
     if dwarf is not None:
-        found = list(_by_dwarf(request, _Part(place, dwarf, _suffix(request)), spec, names))
-        if "statement" in names or {"label", "callee", "callees", "inline"}.intersection(names) or spec.file:
+        whole = "function" in names and not {"label", "callee", "callees", "inline"}.intersection(names)
+        known = spec if whole and not spec.file else dwarf.aliased(spec)
+        found = list(_by_dwarf(request, _Part(place, dwarf, _suffix(request)), known, names))
+        if not whole or spec.file:
             return found
         return found + _beyond(request, place, spec, found)
     _refuse_what_needs_dwarf(place, spec, names)
@@ -140,7 +142,7 @@ class _Part:
 
     def spelt(self, form: str, address: Address) -> str:
         """process("/bin/x").function("f@/src/x.c:12")"""
-        where = f"@{self.dwarf.full(address)}:{address.line}" if address.file else ""
+        where = f"@{address.file}:{address.line}" if address.file else ""
         return f'{self.place.prefix}.{form}("{address.function}{where}")'
 
 
@@ -190,7 +192,7 @@ def _callees(request: Request, part: _Part, spec: Spec, names: list[str]) -> Ite
                 seen.add(key)
                 deeper[callee.function] = Spec(callee.function, callee.file)
                 where = (0, 0) if callee.inlined else _extent(part, caller)
-                text = f"{callee.function}@{part.dwarf.full(callee)}:{callee.line}"
+                text = f"{callee.function}@{callee.file}:{callee.line}"
                 point = f'{part.spelt("function", caller)}.callee("{text}")' + "".join(f".{n}" for n in real)
                 yield from part.resolved(callee, point, is_return, where)
         level = list(deeper.values())
