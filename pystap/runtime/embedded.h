@@ -54,6 +54,12 @@
 
 #include <linux/version.h>	/* scripts ask for LINUX_VERSION_CODE */
 
+/* The language's version that scripts are written for. */
+#define STAP_VERSION(major, minor) (((major) << 8) + (minor))
+#ifndef STAP_COMPAT_VERSION
+#define STAP_COMPAT_VERSION STAP_VERSION(5, 6)
+#endif
+
 /* What SystemTap finds out about a kernel and scripts ask for: true of all that pystap builds for. */
 #define STAPCONF_DPATH_PATH 1
 #define STAPCONF_LINUX_UIDGID_H 1
