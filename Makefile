@@ -25,5 +25,10 @@ bench:
 	@scripts/setup test
 	.venv/bin/python benchmarks/run.py
 
+# Every function under load, hundreds of kills: about half an hour on each kernel. make test has a short form.
+torture:
+	@scripts/setup test
+	PYSTAP_TORTURE=1 $(PYTEST) -v tests/torture --timeout 3600
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

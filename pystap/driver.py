@@ -373,7 +373,7 @@ def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> 
     """What decides a script's module: its text, the options that matter, the kernel, the library, and pystap itself."""
     neutral = replace(
         options, script=None, expression=None, verbose=(0,) * 5, output=None, command=None, pid=None, timeout=None,
-        globals=(), vm=None, color="", last_pass=5, module_name=None, suppress_warnings=False, buffer_mb=None, extra={},
+        globals=(), vm=None, color="", last_pass=5, suppress_warnings=False, buffer_mb=None, extra={},
     )  # fmt: skip
     digest = hashlib.sha256(repr(neutral).encode("utf-8", "surrogateescape"))
     for script in scripts:

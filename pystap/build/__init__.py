@@ -79,7 +79,7 @@ def cached(cache: Path, key: str) -> Path:
 
 
 def _key(source: Source, made_by: Recipe, runtime: Path) -> str:
-    digest = hashlib.sha256(made_by.identity.encode())
+    digest = hashlib.sha256(f"{made_by.identity}\0{source.name}".encode())
     for name, text in sorted(source.files.items()):
         digest.update(f"{name}\0{len(text)}\0".encode())
         digest.update(text.encode("utf-8", "surrogateescape"))
@@ -89,12 +89,17 @@ def _key(source: Source, made_by: Recipe, runtime: Path) -> str:
     return digest.hexdigest()[:34]
 
 
+def _name(source: Source, key: str) -> str:
+    """What the kernel calls the module: as -m says, else by its content."""
+    return f"stap_{key[:24]}" if source.name == "stap" else source.name
+
+
 def _compile(source: Source, made_by: Recipe, runtime: Path, work: Path, key: str, verbose: int) -> None:
     for name, text in source.files.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     command = made_by.compile_command(work / "module.c", work / "module.o")
-    command[-4:-4] = [f"-I{work}", f"-I{runtime}", f"-I{runtime.parent}", f'-DSTAP_MODULE_NAME="stap_{key[:24]}"']
+    command[-4:-4] = [f"-I{work}", f"-I{runtime}", f"-I{runtime.parent}", f'-DSTAP_MODULE_NAME="{_name(source, key)}"']
     _run(command, made_by.tree, source, verbose)
     for step in made_by.after_compile:
         _run([*step, str(work / "module.o")], made_by.tree, source, verbose)

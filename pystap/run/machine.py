@@ -171,7 +171,7 @@ def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -
     command = [
         *(qemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-machine", "pc,usb=off,hpet=off,memory-backend=ram", "-accel", spec.accel),
-        *("-cpu", "max" if spec.accel == "tcg" else "host", "-smp", str(spec.cpus)),
+        *("-cpu", "max" if spec.accel.startswith("tcg") else "host", "-smp", str(spec.cpus)),
         *("-kernel", str(spec.kernel.vmlinuz), "-append", COMMAND_LINE),
         *(("-icount", "shift=0,sleep=off") if spec.counting else ()),
         *("-serial", f"file:{work}/console", *options, *_port_options(theirs)),

@@ -303,7 +303,7 @@ class Guest:
         sources = (Path(__file__), binaries.guest(), _busybox())
         archive = lambda: _base_archive(kernel).content()  # noqa: E731
         spec = Spec(kernel, archive, sources, self.memory, self.cpus, self.accel, self.counting)
-        if self.use_template and self.accel == "tcg" and not self.counting:
+        if self.use_template and self.accel.startswith("tcg") and not self.counting:
             try:
                 return self._restored(spec)
             except StapError:

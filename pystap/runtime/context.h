@@ -210,13 +210,21 @@ static __always_inline bool stap_charge(struct stap_context *c, s32 count, stap_
 
 /* --- in and out ---------------------------------------------------------------------------------------- */
 
-static noinline __cold void stap_skip(struct stap_probe *probe, enum stap_skip cause)
+static atomic_t stap_skipped_by[STAP_SKIPS];
+
+static noinline __cold void stap_skip_many(struct stap_probe *probe, enum stap_skip cause, int count)
 {
-	atomic_inc(&probe->skipped[cause]);
+	atomic_add(count, &probe->skipped[cause]);
+	atomic_add(count, &stap_skipped_by[cause]);
 	if (cause == STAP_SKIP_REENTRANT)
 		return;	/* by design, so not a reason to stop */
-	if (atomic_inc_return(&stap_skipped_count) > MAXSKIPPED)
+	if (atomic_add_return(count, &stap_skipped_count) > MAXSKIPPED)
 		stap_request_abort();
+}
+
+static noinline __cold void stap_skip(struct stap_probe *probe, enum stap_skip cause)
+{
+	stap_skip_many(probe, cause, 1);
 }
 
 /* Whether the task's stack has room for a handler. Interrupt and NMI stacks are fresh enough. */
@@ -314,7 +322,6 @@ static __always_inline void stap_account(struct stap_context *c)
 	if (unlikely(window > STP_OVERLOAD_INTERVAL)) {
 		u64 used = c->window_used;
 
-		/* The first window of a CPU, or one that nothing happened in for long, says nothing. */
 		if (used > STP_OVERLOAD_THRESHOLD)
 			stap_overload(c, used, window);
 		c->window_start = now;
@@ -447,6 +454,9 @@ static int stap_contexts_load(void)
 		}
 		c->cpu = cpu;
 		c->frame = c->frames;
+#ifndef STP_NO_OVERLOAD
+		c->window_start = get_cycles();
+#endif
 	}
 	return 0;
 }

@@ -134,6 +134,10 @@ struct stap_status {
 	u32 buffer_bytes;	/* of output buffer per CPU */
 	u32 cpus;		/* possible CPU numbers are below this */
 	s32 start_error;	/* -errno that refused START, else 0 */
+	u32 nested;		/* hits inside of handlers: not served, not counted in `skipped` */
+	u32 skipped_stack;	/* of `skipped`: by cause */
+	u32 skipped_lock;
+	u32 skipped_missed;
 	u32 reserved;
 	char start_engine[32];	/* the engine that refused */
 };

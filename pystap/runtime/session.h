@@ -199,6 +199,10 @@ static ssize_t stap_cmd_read(struct file *file, char __user *to, size_t count, l
 	status.state = stap_state_now();
 	status.errors = atomic_read(&stap_error_count);
 	status.skipped = atomic_read(&stap_skipped_count);
+	status.nested = atomic_read(&stap_skipped_by[STAP_SKIP_REENTRANT]);
+	status.skipped_stack = atomic_read(&stap_skipped_by[STAP_SKIP_STACK]);
+	status.skipped_lock = atomic_read(&stap_skipped_by[STAP_SKIP_LOCK]);
+	status.skipped_missed = atomic_read(&stap_skipped_by[STAP_SKIP_MISSED]);
 	status.start_error = stap_start_error;
 	strscpy(status.start_engine, stap_start_engine, sizeof(status.start_engine));
 	stap_transport_report(&status);

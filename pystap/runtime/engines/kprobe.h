@@ -345,9 +345,10 @@ static void stap_kprobe_count_missed(struct stap_kprobe *k)
 {
 	int missed = k->site->is_return ? k->kretprobe.nmissed : 0;
 
-	atomic_add(missed, &k->probe->skipped[STAP_SKIP_MISSED]);
-	atomic_add(missed, &stap_skipped_count);
-	atomic_add(k->kretprobe.kp.nmissed, &k->probe->skipped[STAP_SKIP_REENTRANT]);
+	if (missed)
+		stap_skip_many(k->probe, STAP_SKIP_MISSED, missed);
+	if (k->kretprobe.kp.nmissed)
+		stap_skip_many(k->probe, STAP_SKIP_REENTRANT, k->kretprobe.kp.nmissed);
 	k->kretprobe.nmissed = 0;
 	k->kretprobe.kp.nmissed = 0;
 }

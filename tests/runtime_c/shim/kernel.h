@@ -54,6 +54,8 @@ typedef struct { int counter; } atomic_t;
 #define atomic_read(a) __atomic_load_n(&(a)->counter, __ATOMIC_RELAXED)
 #define atomic_set(a, v) __atomic_store_n(&(a)->counter, v, __ATOMIC_RELAXED)
 #define atomic_set_release(a, v) __atomic_store_n(&(a)->counter, v, __ATOMIC_RELEASE)
+#define atomic_add(n, a) ((void)__atomic_add_fetch(&(a)->counter, n, __ATOMIC_SEQ_CST))
+#define atomic_add_return(n, a) __atomic_add_fetch(&(a)->counter, n, __ATOMIC_SEQ_CST)
 #define atomic_inc(a) ((void)__atomic_add_fetch(&(a)->counter, 1, __ATOMIC_SEQ_CST))
 #define atomic_inc_return(a) __atomic_add_fetch(&(a)->counter, 1, __ATOMIC_SEQ_CST)
 #define atomic_dec_return_release(a) __atomic_sub_fetch(&(a)->counter, 1, __ATOMIC_RELEASE)

@@ -1,0 +1,173 @@
+"""Thousands of probes under load, killed runners, lost CPUs and buffers that overflow: the kernel must not notice."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from pystap.run.vm import Guest
+from tests.torture.conftest import FULL, check_quiet, compiled
+
+pytestmark = pytest.mark.vm
+slow = pytest.mark.slow  # only in make torture
+
+UNLIMITED = ("-DSTP_NO_OVERLOAD", "-DMAXSKIPPED=1000000000")
+# Where hits are many and nested: system calls, files, memory, locks, the scheduler.
+FAMILIES = [("vfs_*", ".return"), ("[s]*", ".call")]
+if FULL:
+    FAMILIES += [(f"{first}*", ".call") for first in "abcdefghijklmnopqrtuvwxyz_"]
+    FAMILIES += [(f"{family}*", ".return") for family in ("tcp", "ksys", "__x64_sys", "sched", "kmem", "do_")]
+KILLS = 200 if FULL else 6
+SECONDS = 20 if FULL else 1
+
+
+@pytest.mark.parametrize(("family", "suffix"), FAMILIES)
+def test_every_function(
+    guest: Guest, series: str, capsys: pytest.CaptureFixture[str], family: str, suffix: str
+) -> None:
+    """All functions of a family, under a load, without overload protection."""
+    text = f'global n probe kernel.function("{family}"){suffix} {{ n++ }} probe end {{ println(n) }}'
+    guest.put("/tmp/stap_all.ko", compiled(series, capsys, text, *UNLIMITED))
+    done = guest.sh(f"pystap-run -w -c '/bin/load {SECONDS}' /tmp/stap_all.ko", timeout=600)
+    assert (done.status, done.stderr) == (0, b"")
+    events = int(done.stdout)
+    assert events > 0
+
+
+def test_everything_a_handler_can_do_on_hot_paths(
+    guest: Guest, series: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Strings, arrays, statistics, backtraces, printing and errors, in interrupts, with locks that are fought for."""
+    text = """
+    global a%[50], s%[20], t, str, n
+    function deep(x) { return x > 4 ? x : deep(x + 1) }
+    probe kernel.function("vfs_read"), kernel.function("ktime_get"), kernel.function("__schedule"),
+          kernel.function("hrtimer_interrupt"), kernel.function("kfree"), kernel.function("__kmalloc").return {
+        a[execname(), deep(0)] = n++
+        s[tid() % 30] <<< n
+        t <<< n
+        str = sprintf("%s %d %p", execname(), tid(), n)
+        if (n % 100 == 0) { printf("%s %s\\n", str, ppfunc()) print_backtrace() }
+        try { if (n % 10 == 0) println(kernel_string(n)) } catch { }
+        if (n % 1000 == 0) { foreach (x in s) printf("%d ", @avg(s[x])) delete a }
+    }
+    probe timer.profile, timer.ms(1) { a[execname(), cpu()] = n++  s[cpu()] <<< n }
+    probe end { printf("\\nevents %d %d\\n", n, @count(t)) }
+    """
+    guest.put("/tmp/stap_all.ko", compiled(series, capsys, text, *UNLIMITED))
+    done = guest.sh(f"pystap-run -w -c '/bin/load {SECONDS}' /tmp/stap_all.ko | tail -n 1", timeout=600)
+    assert (done.stderr, done.stdout.split()[:1]) == (b"", [b"events"])
+    assert int(done.stdout.split()[1]) > 1000
+
+
+def test_killed_at_any_moment(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGKILL of the runner, and every second time of its guardian too, from before the start to after the end."""
+    text = """global n probe begin { println("x") } probe kernel.function("vfs_*"), kernel.function("ksys_*").return,
+    kernel.trace("sched_switch"), timer.ms(1), timer.profile { n++ printf("%d %s\\n", n, execname()) }
+    probe end { println(n) }"""
+    guest.put("/tmp/stap_kill.ko", compiled(series, capsys, text, *UNLIMITED))
+    moments = random.Random(1)
+    everyone = "$(pidof pystap-run) $(grep -l pystap-guardian /proc/[0-9]*/comm 2>/dev/null | cut -d/ -f3)"
+    for kill in range(KILLS):
+        pause = moments.uniform(0, 1.0)
+        whom = everyone if kill % 2 else "$(pidof pystap-run)"
+        run = "/bin/load 1 & pystap-run /tmp/stap_kill.ko >/dev/null 2>&1 &"
+        guest.sh(f"{run} sleep {pause:.3f}; kill -KILL {whom} 2>/dev/null; wait", timeout=120)
+    # Whoever runs next takes off what is left.
+    done = guest.sh("pystap-run -w -T 0.2 /tmp/stap_kill.ko >/dev/null", timeout=120)
+    assert (done.status, done.stderr) == (0, b"")
+
+
+def test_overflow_is_counted(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader that stands still: nothing waits, what does not fit is counted, and the user reads how much it was."""
+    text = 'global n probe kernel.trace("sys_enter") { printf("%d %s\\n", ++n, execname()) }'
+    guest.put("/tmp/stap_flood.ko", compiled(series, capsys, text, *UNLIMITED))
+    done = guest.sh(
+        "rm -f /tmp/f; mkfifo /tmp/f; (pystap-run -s 1 -c '/bin/load 3' /tmp/stap_flood.ko > /tmp/f) & "
+        "exec 3< /tmp/f; sleep 5; tail -n 1 <&3; wait",
+        timeout=120,
+    )
+    lost = re.search(
+        rb"There were (\d+) transport failures\. Try stap -s to increase the buffer size from 1\.", done.stderr
+    )
+    assert lost is not None, done.stderr
+    assert int(lost[1]) > 0
+
+
+@slow
+def test_a_hundred_sessions(
+    guest: Guest,
+    series: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Sessions beside each other do not know of each other."""
+    many = 100 if FULL else 5
+    monkeypatch.chdir(tmp_path)
+    text = 'global n probe kernel.function("vfs_read") { n++ } probe timer.s(5) { exit() } probe end { println(n > 0) }'
+    for number in range(many):
+        module = compiled(series, capsys, text, "-m", f"stap_many{number}")
+        guest.put(f"/tmp/stap_many{number}.ko", module)
+    started = "".join(f"pystap-run /tmp/stap_many{number}.ko & " for number in range(many))
+    done = guest.sh(f"{started} /bin/load 6; wait", timeout=300)
+    assert (done.stdout, done.stderr) == (b"1\n" * many, b"")
+
+
+@slow
+def test_modules_come_and_go(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A module that is probed is unloaded and loaded while the probes wait for it."""
+    text = 'global n probe module("dummy").function("*").call { n++ } probe end { println(n) }'
+    guest.put("/tmp/stap_module.ko", compiled(series, capsys, text, *UNLIMITED))
+    from pystap.run.kernels import find, module_content
+
+    file = find(series).module("dummy")
+    if file is None:
+        pytest.skip("this kernel has no dummy network driver")
+    guest.put("/tmp/dummy.ko", module_content(file))
+    rounds = 50 if FULL else 5
+    turn = f"for i in $(seq {rounds}); do insmod /tmp/dummy.ko; ip link set dummy0 up; rmmod dummy; done"
+    guest.put("/tmp/turn", turn.encode())
+    done = guest.sh('pystap-run -c "sh /tmp/turn" /tmp/stap_module.ko', timeout=300)
+    assert done.stderr == b""
+    assert int(done.stdout) >= rounds
+
+
+@slow
+def test_cpus_come_and_go(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CPU is taken off and brought back under probes of every kind that has something on each CPU."""
+    text = """global n, s probe timer.profile, timer.ms(1), kernel.function("vfs_*"), perf.sw.cpu_clock.sample(100000) {
+    n++ s <<< cpu() printf("%d\\n", cpu()) } probe end { println(n, " ", @count(s)) }"""
+    guest.put("/tmp/stap_cpus.ko", compiled(series, capsys, text, *UNLIMITED))
+    online = "/sys/devices/system/cpu/cpu1/online"
+    turn = f"for i in 1 2 3; do echo 0 > {online}; sleep 0.3; echo 1 > {online}; sleep 0.3; done"
+    guest.put("/tmp/turn", turn.encode())
+    done = guest.sh('/bin/load 3 & pystap-run -w -c "sh /tmp/turn" /tmp/stap_cpus.ko | tail -n 1', timeout=300)
+    assert done.stderr == b""
+    assert int(done.stdout.split()[0]) > 100
+
+
+@slow
+def test_long_run(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Start and stop, again and again, must leave no memory behind."""
+    text = (
+        'global a[1000] probe kernel.function("vfs_*"), kernel.function("vfs_*").return { a[tid()] = 1 println("x") }'
+    )
+    guest.put("/tmp/stap_again.ko", compiled(series, capsys, text, *UNLIMITED))
+    rounds = 100 if FULL else 6
+
+    def run(times: int) -> int:
+        again = f"for i in $(seq {times}); do pystap-run -w -T 0.05 /tmp/stap_again.ko >/dev/null; done"
+        assert guest.sh(again, timeout=600).status == 0
+        time.sleep(0.5)
+        memory = guest.sh("echo 3 > /proc/sys/vm/drop_caches; sleep 1; grep MemAvailable /proc/meminfo").stdout
+        return int(memory.split()[1])
+
+    before = run(3)
+    after = run(rounds)
+    check_quiet(guest)
+    assert before - after < 4096 + 40 * rounds  # kB; one leaked buffer would be 16 MB
