@@ -1,0 +1,75 @@
+"""The example scripts that Debian ships with SystemTap, read where they are installed, on the 6.1 cloud kernel: tests/stock.tsv."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from tests.support.kernels import available
+
+ROOT = Path("/usr/share")
+TABLE = Path(__file__).with_name("stock.tsv")
+SERIES = "6.1"
+
+
+@dataclass(frozen=True)
+class Row:
+    script: Path
+    words: tuple[str, ...]
+    reason: str  # why it does not reach pass 4; empty: it does
+
+    @property
+    def name(self) -> str:
+        return self.script.stem
+
+
+def rows() -> list[Row]:
+    lines = [line.split("\t") for line in TABLE.read_text().splitlines() if not line.startswith("#")]
+    return [Row(ROOT / w[0], tuple(shlex.split(w[1])), w[3] if w[2] == "-" else "") for w in lines]
+
+
+GOOD = [r for r in rows() if not r.reason]
+BAD = [r for r in rows() if r.reason]
+
+
+@pytest.fixture(autouse=True)
+def _debug_info() -> None:
+    kernel = available(SERIES)
+    if kernel is None:
+        pytest.skip(f"no kernel {SERIES}: pystap-prep {SERIES}")
+    if kernel.debuginfo is None:
+        pytest.skip(f"no debug-info of {kernel.release}: pystap-prep --debuginfo {SERIES}")
+
+
+def reached(row: Row, upto: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    if not row.script.exists():
+        pytest.skip("the packages systemtap and systemtap-doc are not installed (apt-get install systemtap-doc)")
+    monkeypatch.chdir(row.script.parent)
+    return cli.main([f"-p{upto}", "-w", "-r", SERIES, *row.words]) == 0
+
+
+def test_most_reach_pass_4() -> None:
+    assert len(GOOD) >= 165
+    assert all(r.reason for r in BAD)
+
+
+@pytest.mark.parametrize("row", GOOD, ids=lambda r: r.name)
+def test_resolves(row: Row, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reached(row, 2, monkeypatch), capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", GOOD, ids=lambda r: r.name)
+def test_compiles(row: Row, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reached(row, 4, monkeypatch), capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", BAD, ids=lambda r: r.name)
+def test_reason_still_holds(row: Row, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not reached(row, 4, monkeypatch), f"it reaches pass 4 now: {row.reason}"
+    assert "mistake of its own" not in capsys.readouterr().err
