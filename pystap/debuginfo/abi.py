@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pystap.arch import Arch
-from pystap.debuginfo.api import Kind, Root
+from pystap.debuginfo.api import Kind, Part, Root
 from pystap.debuginfo.ctype import CType, Enum, FunctionType, Int, Struct, Void, size_of, strip
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Binary, Bits, Const, Expr, Field, Reg, Space
@@ -130,8 +130,9 @@ def _assign(prototype: FunctionType, arch: Arch, space: Space) -> dict[str, Root
             roots[key] = Root(_stack(stack, arch, space), ctype, in_memory=True, writable=True)
             stack += words * arch.word
         elif words == 2:
+            halves = (Part(0, 8, Reg(free[0], space)), Part(8, size - 8, Reg(free[1], space)))
             del free[:2]
-            roots[key] = f"'{key}' is passed in two registers: reading it needs DWARF debug-info"
+            roots[key] = Root(Const(0), ctype, parts=halves)
         else:
             roots[key] = Root(narrow(Reg(free.pop(0), space), ctype), ctype, writable=True)
     return roots

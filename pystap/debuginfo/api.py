@@ -11,6 +11,16 @@ from pystap.ir.nodes import Expr, Space
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some bytes of a value that is kept in several places; `value` None: they were optimized out."""
+
+    offset: int  # in bytes, from the value's start
+    size: int
+    value: Expr | None
+    in_memory: bool = False  # `value` is their address
+
+
+@dataclass(frozen=True, slots=True)
 class Root:
     """A named value in a scope: where it is and what it is.
 
@@ -22,6 +32,7 @@ class Root:
     type: CType
     in_memory: bool = False
     writable: bool = False
+    parts: tuple[Part, ...] = ()  # of a struct that is scattered: `value` says nothing then
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from pystap.arch import X86_64, Arch, by_machine
 from pystap.debuginfo import dw
-from pystap.debuginfo.api import Activation, Address, Function, Root, Tracepoint
+from pystap.debuginfo.api import Activation, Address, Function, Part, Root, Tracepoint
 from pystap.debuginfo.cfa import Frames, Rule
-from pystap.debuginfo.ctype import CType, Void, strip
+from pystap.debuginfo.ctype import CType, Struct, Void, strip
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf_scope import DwarfScope
 from pystap.debuginfo.dwarf_types import Complete, Types
 from pystap.debuginfo.index import Entry, Index
-from pystap.debuginfo.location import Frame, Place, evaluate, location_at
+from pystap.debuginfo.location import Frame, Piece, Place, evaluate, location_at
 from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.sections import Sections
 from pystap.debuginfo.spec import Spec, file_matches
@@ -337,6 +337,8 @@ class Dwarf:
             return Root(Const(_constant(constant[1])), ctype)
         place = evaluate(location_at(die, frame.pc), frame, die.unit)
         if place.pieces:
+            if isinstance(strip(ctype), Struct):
+                return Root(Const(0), ctype, parts=_parts(place.pieces))
             place = _gather(die.name, place)
         in_memory = place.in_memory
         return Root(place.value, ctype, in_memory, writable=in_memory or isinstance(place.value, Reg))
@@ -475,6 +477,15 @@ def _constant(value: object) -> int:
         value = int.from_bytes(value, "little")
     assert isinstance(value, int)
     return value - (1 << 64) if value >> 63 else value
+
+
+def _parts(pieces: tuple[Piece, ...]) -> tuple[Part, ...]:
+    """A struct in pieces, by offset."""
+    out, offset = [], 0
+    for piece in pieces:
+        out.append(Part(offset, piece.size, piece.value, piece.in_memory))
+        offset += piece.size
+    return tuple(out)
 
 
 def _gather(name: str, place: Place) -> Place:

@@ -124,7 +124,7 @@ class Sections:
                 elif width == 8:
                     struct.pack_into("<Q", data, at, value & 0xFFFFFFFFFFFFFFFF)
                 else:
-                    _pack_relative(data, at, value, -width)
+                    _pack_relative(data, at, value - self.bases.get(index, 0), -width)
 
     @cached_property
     def _symbol_values(self) -> list[int]:
@@ -136,7 +136,7 @@ class Sections:
 
 
 def _pack_relative(data: bytearray, at: int, value: int, width: int) -> None:
-    """PC-relative values count from the place itself; debug sections lie at 0."""
+    """PC-relative values count from the place itself."""
     struct.pack_into("<I" if width == 4 else "<Q", data, at, (value - at) & (1 << 8 * width) - 1)
 
 

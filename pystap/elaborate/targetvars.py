@@ -5,10 +5,10 @@ The only reader of `->` and `[ ]` on target things, for every probe family. What
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pystap.debuginfo.api import Root
+from pystap.debuginfo.api import Part, Root
 from pystap.debuginfo.ctype import (
     Array,
     CType,
@@ -17,6 +17,7 @@ from pystap.debuginfo.ctype import (
     FunctionType,
     Int,
     Lazy,
+    Member,
     Pointer,
     Struct,
     Void,
@@ -45,11 +46,12 @@ class Place:
     space: ir.Space
     bit_offset: int = 0
     bit_size: int = 0  # 0: not a bitfield
+    parts: tuple[Part, ...] = ()  # of a struct that is in several places at once
 
     @classmethod
     def of(cls, root: Root, space: ir.Space) -> Place:
         """Where a scope's variable begins."""
-        return cls(root.value, root.type, root.in_memory, space)
+        return cls(root.value, root.type, root.in_memory, space, parts=root.parts)
 
 
 @dataclass(slots=True)
@@ -92,13 +94,12 @@ class Path:
         struct = strip(place.type)
         if not isinstance(struct, Struct):
             raise Unresolved(f"invalid access '->{step.name}' vs '{spell(place.type)}'", span=step.span)
-        if not place.in_memory:
-            text = f"cannot reach member '{step.name}' of {_describe(struct)} passed by value"
-            raise Unresolved(text, span=step.span)
         found = find_member(struct, step.name)
         if found is None:
             raise _no_member(struct, step)
         offset_bits, member = found
+        if not place.in_memory:
+            return by_value(place, offset_bits, member, step)
         address = add(place.value, offset_bits // 8)
         bits = (offset_bits % 8, member.bit_size) if member.bit_size else (0, 0)
         return Place(address, member.type.get(), True, place.space, *bits)
@@ -170,6 +171,39 @@ class Path:
             return ir.Load(place.value, size, signed, place.space, mark=self.mark)
         load = ir.Load(place.value, _bit_unit(place), False, place.space, mark=self.mark)
         return ir.Bits(load, place.bit_offset, place.bit_size, signed)
+
+
+def by_value(place: Place, offset: int, member: Member, step: ast.Member) -> Place:
+    """A member of a struct that is in registers: the bits of it, or those of its parts that hold them."""
+    inner = member.type.get()
+    bits = member.bit_size or 8 * size_of(inner)
+    if not place.parts:
+        return Place(_bits(place.value, offset, bits, inner), inner, False, place.space)
+    for part in place.parts:
+        start = 8 * part.offset
+        if start <= offset and offset + bits <= start + 8 * part.size:
+            return _in_part(part, offset - start, bits, inner, member, place.space, step)
+    low, high = offset // 8, (offset + bits) // 8
+    covered = [replace(p, offset=p.offset - low) for p in place.parts if low <= p.offset and p.offset + p.size <= high]
+    if isinstance(strip(inner), Struct) and covered:
+        return Place(ir.Const(0), inner, False, place.space, parts=tuple(covered))
+    raise Unresolved(f"'{step.name}' is kept in several places at once", span=step.span)
+
+
+def _in_part(
+    part: Part, offset: int, bits: int, inner: CType, member: Member, space: ir.Space, step: ast.Member
+) -> Place:
+    if part.value is None:
+        raise Unresolved(f"'{step.name}' was optimized out here", span=step.span)
+    if not part.in_memory:
+        return Place(_bits(part.value, offset, bits, inner), inner, False, space)
+    field = (offset % 8, member.bit_size) if member.bit_size else (0, 0)
+    return Place(add(part.value, offset // 8), inner, True, space, *field)
+
+
+def _bits(value: ir.Expr, offset: int, width: int, ctype: CType) -> ir.Expr:
+    plain = strip(ctype)
+    return value if (offset, width) == (0, 64) else ir.Bits(value, offset, width, getattr(plain, "signed", False))
 
 
 def _bit_unit(place: Place) -> int:
