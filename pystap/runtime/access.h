@@ -69,15 +69,18 @@ static __always_inline bool stap_may_sleep(const struct stap_context *c)
 
 static noinline __cold bool stap_fault_in(u64 address, size_t size)
 {
+	struct stap_context *c = __this_cpu_read(stap_contexts);
+	u64 before = get_cycles();
 	size_t missing;
 
-	if (!stap_may_sleep(__this_cpu_read(stap_contexts)))
+	if (!stap_may_sleep(c))
 		return false;
 	migrate_disable();
 	preempt_enable();
 	missing = fault_in_readable((const char __user *)address, size);
 	preempt_disable();
 	migrate_enable();
+	stap_exclude(c, get_cycles() - before);
 	return !missing;
 }
 

@@ -24,6 +24,7 @@
 #ifdef STAP_NEED_SYMBOLS
 #include <linux/kallsyms.h>
 #endif
+#include "conditions.h"
 
 struct stap_context;
 
@@ -40,6 +41,8 @@ struct stap_probe {
 	void (*handler)(struct stap_context *c);
 	void (*entry)(struct stap_context *c);		/* a return probe's entry side, or NULL */
 	bool (*condition)(void);			/* if (...): NULL where there is none */
+	const struct stap_condition *armed_if;		/* the same, for engines that arm and disarm by it */
+	bool steers;					/* writes what conditions read */
 	const char *point;				/* pp() */
 	const char *written;				/* pn() */
 	const char *derived;				/* the aliases that it came through, or NULL */
@@ -299,6 +302,12 @@ refused:
 	return NULL;
 }
 
+/* Whether a probe is to be disarmed for now. */
+static __always_inline bool stap_idle(const struct stap_probe *probe)
+{
+	return probe->armed_if && READ_ONCE(probe->armed_if->idle);
+}
+
 /* For all but begin, end and error probes. NULL: this hit is not served. */
 static __always_inline struct stap_context *stap_enter(struct stap_probe *probe)
 {
@@ -333,6 +342,14 @@ static __always_inline void stap_account(struct stap_context *c)
 {
 }
 #endif
+
+/* Time that a handler waited for memory is not time that it took from others. */
+static __maybe_unused void stap_exclude(struct stap_context *c, u64 cycles)
+{
+#if !defined(STP_NO_OVERLOAD) || defined(STP_TIMING)
+	c->entered += cycles;
+#endif
+}
 
 #ifdef STP_TIMING
 static const struct stap_stat_kind stap_timing_kind = {
@@ -375,6 +392,7 @@ static __always_inline void stap_finish(struct stap_context *c)
 		stap_report_error(c);
 	if (c->print_used)
 		stap_flush(c);
+	stap_conditions_notice(c->probe->steers);
 	barrier();
 	c->busy = 0;
 	preempt_enable_notrace();

@@ -33,6 +33,7 @@ PROGRAMS = {
     "semaphore": ("-O2", "semaphore.c"),
     "threads": ("-g -O1 -pthread", "threads.c"),
     "deep": ("-g -O1", "deep.c"),
+    "untouched": ("-g -O1", "untouched.c"),
 }
 
 
@@ -45,6 +46,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (flags, sources) in PROGRAMS.items():
         files = [str(SOURCES / s) for s in sources.split()]
         subprocess.run(["gcc", *flags.split(), "-w", "-o", str(folder / name), *files], check=True)
+    pages = (f"page {k}".encode().ljust(65536, b"\0") for k in range(4))
+    (folder / "untouched.data").write_bytes(b"".join(pages))
     return folder
 
 
@@ -91,6 +94,7 @@ class Bench:
         if self.series not in self.guests:
             files = {str(self.programs / name) for name in PROGRAMS}
             files |= {lib for name in files for lib in libraries_of(name).values()}
+            files.add(str(self.programs / "untouched.data"))
             kernel = available(self.series)
             assert kernel is not None
             loader = {"/lib64/ld-linux-x86-64.so.2": Path("/lib64/ld-linux-x86-64.so.2")}
@@ -390,9 +394,15 @@ def test_attached_in_the_middle(bench: Bench) -> None:
 
 
 def test_pages_that_are_not_in_memory(bench: Bench) -> None:
-    """A text in the program's file that was never touched is read all the same."""
-    script = 'probe process("PROGRAMS/t").function("main").call { println(user_string(&@var("origin")->name)) }'
-    assert "origin" in bench.run(script, "PROGRAMS/t")
+    """What the program has mapped and never touched is read all the same: the handler waits for the page."""
+    script = """
+        probe process("PROGRAMS/untouched").function("show").call {
+            for (k = 0; k < 4; k++) printf("%s %d\\n", user_string($file + k * 65536), user_int($zero + k * 65536))
+        }
+        probe process("PROGRAMS/untouched").function("show").return { println($return) }
+    """
+    lines = bench.run(script, "PROGRAMS/untouched PROGRAMS/untouched.data")
+    assert lines == ["page 0 0", "page 1 0", "page 2 0", "page 3 0", "7"]
 
 
 Refused = Callable[[str], str]
