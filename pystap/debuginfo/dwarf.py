@@ -50,6 +50,7 @@ class Dwarf:
         module: str | None = None,
         space: Space = Space.KERNEL,
         complete: Complete = lambda kind, name: None,
+        anchor: tuple[str, int] | None = None,
     ) -> None:
         self.sections = dwarf
         self.module = module
@@ -58,6 +59,7 @@ class Dwarf:
         self.types = Types(dwarf, complete)
         self._make_index = index
         self._cover = cover
+        self._anchor = anchor  # a symbol of the kernel and its link-time address: the kernel moves as a whole
         self._frames = Frames(dwarf)
         self._last: tuple[int, Covering | None] = (-1, None)
         self._begin: dict[int, list[int]] = {}
@@ -390,6 +392,9 @@ class Dwarf:
 
     def run_time(self, address: int) -> Expr:
         """Where a link-time address is at run time."""
+        if self._anchor is not None:
+            symbol, base = self._anchor
+            return SymbolAddress(symbol, address - base) if address >= base else Const(address)  # else: per-cpu
         where = self._cover(address)
         if where is None:
             raise Unresolved(f"no symbol covers {address:#x}")

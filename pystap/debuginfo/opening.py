@@ -47,7 +47,9 @@ def open_kernel(target: Target) -> Dwarf | None:
         symbol, offset = found
         return Covering(symbol.name, offset, symbol.probeable, symbol.has_fentry, symbol.address)
 
-    return Dwarf(sections, lambda: _index(sections), cover, None, complete=_completer(target))
+    start = symbols.lookup("_stext")
+    anchor = ("_stext", start.address) if start and start.address else None
+    return Dwarf(sections, lambda: _index(sections), cover, None, complete=_completer(target), anchor=anchor)
 
 
 def open_module(target: Target, path: Path, module: Elf) -> Dwarf | None:

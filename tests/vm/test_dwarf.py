@@ -75,6 +75,17 @@ def test_locals_and_what_they_point_at(bench: Bench) -> None:
     assert done.stdout.split() == [b"25", b"zero"], done.stderr
 
 
+def test_globals_and_statics_by_name_and_file(bench: Bench) -> None:
+    script = """
+        probe oneshot {
+            printf("%d %s %d\\n", @var("init_task")->pid, kernel_string(&@var("init_task")->comm[0]),
+                @var("jiffies_64@kernel/time/timer.c") > 0)
+        }
+    """
+    done = bench.run(script, "true")
+    assert done.stdout == b"0 swapper/0 1\n", done.stderr
+
+
 def test_the_listing_of_a_function_names_its_lines(
     series: str, bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
