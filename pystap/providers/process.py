@@ -13,7 +13,7 @@ from pystap.debuginfo.user import note_opened
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Field, Space
 from pystap.providers.base import Request, Resolved
-from pystap.providers.objects import processes, program_of, programs
+from pystap.providers.objects import processes, programs
 
 _LONG = Int("long", 8, True)
 _FORMS = ("begin", "end", "thread.begin", "thread.end", "syscall", "syscall.return")
@@ -90,7 +90,8 @@ def _sites(request: Request, kind: str) -> Iterator[tuple[str, ProcessSite]]:
             yield f'process("{path}")', ProcessSite(kind, path)
         return
     if isinstance(argument, int):
-        program_of(argument)
+        if not os.path.exists(f"/proc/{argument}"):
+            raise Unresolved(f"cannot probe pid {argument}: No such process")
         yield f"process({argument})", ProcessSite(kind, process=argument)
         return
     yield "process", ProcessSite(kind, targets=among.targets)

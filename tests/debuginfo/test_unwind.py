@@ -1,0 +1,83 @@
+"""Call-frame tables against readelf's, row by row, of a small program and of the C library."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from bisect import bisect_right
+from pathlib import Path
+
+import pytest
+
+from pystap.debuginfo.elf import Elf
+from pystap.debuginfo.unwind import KEPT, SAME, UNDEFINED, Rule, rows
+
+pytestmark = pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf (apt-get install binutils)")
+LIBC = Path("/usr/lib/x86_64-linux-gnu/libc.so.6")
+_NAMES = {"ra": 16, "rbx": 3, "rbp": 6, "r12": 12, "r13": 13, "r14": 14, "r15": 15}
+_REGISTERS = {"rsp": 7, "rbp": 6, "rbx": 3, "r10": 10}
+
+
+def interpreted(path: Path) -> list[tuple[int, str, dict[str, str]]]:
+    """readelf's rows: (address, CFA, column -> rule)."""
+    command = ["readelf", "-wNF", path]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: list[tuple[int, str, dict[str, str]]] = []
+    columns: list[str] = []
+    inside = False
+    for line in out.splitlines():
+        if re.match(r"[0-9a-f]{8} ", line):
+            inside = " FDE " in line
+        elif line.strip().startswith("LOC"):
+            columns = line.split()[2:]
+        elif inside and re.match(r"[0-9a-f]{16} ", line):
+            words = line.split()
+            found.append((int(words[0], 16), words[1], dict(zip(columns, words[2:], strict=False))))
+    return found
+
+
+def check(path: Path) -> int:
+    """Compares; returns how many rows readelf has."""
+    table = rows(Elf.open(path))
+    starts = [row.start for row in table]
+    expected = interpreted(path)
+    for address, cfa, columns in expected:
+        rule = table[bisect_right(starts, address) - 1].rule
+        if columns.get("ra", "").startswith("r"):
+            assert rule is None  # longjmp: the return address is in a register
+            continue
+        if cfa == "exp":
+            assert rule is None or rule.kind in ("plt", "memory")
+            continue
+        register, offset = re.fullmatch(r"(\w+?)\+(\d+)", cfa).groups()  # type: ignore[union-attr]
+        assert rule is not None, hex(address)
+        assert (rule.kind, rule.register, rule.offset) == ("register", _REGISTERS[register], int(offset)), hex(address)
+        check_saved(rule, columns, address)
+    return len(expected)
+
+
+def check_saved(rule: Rule, columns: dict[str, str], address: int) -> None:
+    for name, text in columns.items():
+        if name not in _NAMES:
+            continue
+        kept = rule.saved[KEPT.index(_NAMES[name])]
+        if text.startswith("c"):
+            assert kept == int(text[1:]), (hex(address), name)
+        elif text == "u":
+            assert kept in (UNDEFINED, SAME)
+
+
+def test_program(tmp_path: Path) -> None:
+    source = tmp_path / "x.c"
+    source.write_text(
+        "#include <stdlib.h>\nint f(int *a, int n) { int b[n]; for (int i = 0; i < n; i++) b[i] = a[i] + rand();"
+        " return f(b, n - 1) + b[0]; }\nint main(int c, char **v) { return f(&c, c); }\n"
+    )
+    subprocess.run(["gcc", "-O2", "-o", tmp_path / "x", source], check=True)
+    assert check(tmp_path / "x") > 10
+
+
+@pytest.mark.skipif(not LIBC.exists(), reason=f"needs {LIBC}")
+def test_library() -> None:
+    assert check(LIBC) > 10000
