@@ -1,4 +1,4 @@
-"""What points in programs resolve to, on programs that gcc makes here and now; compared with binutils where it knows."""
+"""What points in programs resolve to, on programs that gcc makes; compared with binutils where it knows."""
 
 from __future__ import annotations
 
