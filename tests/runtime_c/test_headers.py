@@ -36,7 +36,7 @@ def test_header(source: Path, length: int, tmp_path: Path) -> None:
     (tmp_path / "shapes.h").write_text(render("map.h.j2", shapes=[Shape.of(m) for m in MAPS]))
     program = tmp_path / source.stem
     folders = [f"-I{HERE / 'shim'}", "-iquote", str(tmp_path), "-iquote", str(paths.runtime())]
-    command = ["gcc", *FLAGS, *folders, f"-DMAXSTRINGLEN={length}", "-o", str(program), str(source)]
+    command = ["gcc", *FLAGS, *folders, f"-DMAXSTRINGLEN={length}", "-o", str(program), str(source), "-lm"]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=60)
