@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ def run(module: Path, options: RunOptions) -> int:
 def attach(name: str, output: str | None = None) -> int:
     """-A: shows what a detached module recorded, goes on with it, and takes it off in the end."""
     arguments = ["-o", output] if output else []
-    command = [str(binaries.runner()), "-A", *arguments, str(module_file(name))]
+    given = [] if name.endswith(".ko") else ["-N", name]
+    command = [str(binaries.runner()), "-A", *given, *arguments, str(module_file(name))]
     with subprocess.Popen(command) as process, _handing_on(process):
         return process.wait()
 
@@ -39,7 +41,8 @@ def module_file(name: str) -> Path:
     """The file of a module that was built here, by its name: it holds the formats to print with."""
     if name.endswith(".ko") and Path(name).exists():
         return Path(name)
-    said = b"\0name=" + name.encode() + b"\0"
+    # A second run of a script at the same time has the runner's number behind the module's name.
+    said = b"\0name=" + re.sub(r"^(stap_[0-9a-f]{24})_\d+$", r"\1", name).encode() + b"\0"
     for path in (Path(f"{name}.ko"), *paths.cache("modules").rglob("*.ko")):
         if path.exists() and said in path.read_bytes():
             return path

@@ -54,7 +54,8 @@ double now(void)
 
 static void guard(int wait_on)
 {
-	char finished;
+	char finished = 0;
+	ssize_t got;
 	int lock;
 
 	prctl(PR_SET_NAME, "pystap-guardian");
@@ -64,8 +65,12 @@ static void guard(int wait_on)
 	for (int fd = 0; fd < 256; fd++)
 		if (fd != wait_on)
 			close(fd);
-	while (read(wait_on, &finished, 1) < 0 && errno == EINTR)
-		;
+	while ((got = read(wait_on, &finished, 1)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got != 1 || finished != 'n' || read(wait_on, module.name, sizeof(module.name)) < 0)
+			break;
+	}
 	if (finished != 'f') {
 		lock = module_lock();
 		module_remove(module.name, 30);
@@ -92,6 +97,16 @@ static bool start_guardian(void)
 	return true;
 }
 
+/* The module has got another name than its file says. */
+static void tell_guardian(void)
+{
+	char message[1 + sizeof(module.name)] = "n";
+
+	memcpy(message + 1, module.name, sizeof(module.name));
+	if (write(guardian_pipe, message, sizeof(message)) != sizeof(message))
+		say("WARNING: nobody removes the module %s when this is killed: %s\n", module.name, strerror(errno));
+}
+
 static void dismiss_guardian(void)
 {
 	if (write(guardian_pipe, "f", 1) == 1)
@@ -101,7 +116,7 @@ static void dismiss_guardian(void)
 
 static void catch_signals(void)
 {
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
+	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGCHLD };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -143,7 +158,10 @@ static bool signalled(void)
 	bool asked = false;
 
 	while (read(signals, &information, sizeof(information)) == sizeof(information)) {
-		asked |= information.ssi_signo != SIGCHLD;
+		if (information.ssi_signo == SIGUSR2)
+			output_rotate();
+		else
+			asked |= information.ssi_signo != SIGCHLD;
 		detached |= information.ssi_signo == SIGQUIT;
 	}
 	return asked;
@@ -350,6 +368,8 @@ int main(int argc, char **argv)
 	if (!module_open(&module, options.module) || !output_open())
 		return 1;
 	format_load(module.formats, module.formats ? module.formats_size : 0);
+	if (options.name)
+		snprintf(module.name, sizeof(module.name), "%s", options.name);
 	if (options.recorder && options.output)
 		go_to_background();
 	catch_signals();
@@ -365,6 +385,7 @@ int main(int argc, char **argv)
 		dismiss_guardian();
 		return 1;
 	}
+	tell_guardian();
 	control = control_open(module.name);
 	module_unlock(lock);
 	if (control >= 0)

@@ -15,7 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { LOG_LINES = 4, LOG_SIZE = 8192 };
+enum { LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64 - sizeof(long) };
 
 static const char *image;
 static size_t image_size;
@@ -221,6 +221,30 @@ static bool builds_fit(void)
 	return fits;
 }
 
+/* A name that pystap chose: by the script, so that the same script run twice is the same module. */
+static bool named_by_content(const char *name)
+{
+	return !strncmp(name, "stap_", 5) && strlen(name) == 5 + 24 && strspn(name + 5, "0123456789abcdef") == 24;
+}
+
+/* Inserts the module under a name of its own, beside the other run of the same script. */
+static bool insert_renamed(struct module_file *file, const char *parameters)
+{
+	size_t size, length = strlen(file->name);
+	const char *self = section(".gnu.linkonce.this_module", &size);
+	char *copy, *name = self ? memmem(self, size, file->name, length + 1) : NULL;
+	bool inserted;
+
+	if (!name || name + MODULE_NAME_BYTES > self + size || !(copy = malloc(image_size)))
+		return false;
+	memcpy(copy, image, image_size);
+	snprintf(file->name + length, MODULE_NAME_BYTES - length, "_%d", getpid());
+	memcpy(copy + (name - image), file->name, strlen(file->name) + 1);
+	inserted = syscall(SYS_init_module, copy, image_size, parameters) == 0;
+	free(copy);
+	return inserted;
+}
+
 bool module_insert(struct module_file *file, const char *parameters)
 {
 	int log, error = 0;
@@ -228,7 +252,8 @@ bool module_insert(struct module_file *file, const char *parameters)
 	if (!builds_fit())
 		return false;
 	log = log_open();
-	if (syscall(SYS_finit_module, file->fd, parameters, 0)) {
+	if (syscall(SYS_finit_module, file->fd, parameters, 0) &&
+	    !(errno == EEXIST && named_by_content(file->name) && insert_renamed(file, parameters))) {
 		error = errno;
 		say("ERROR: Couldn't insert module '%s': %s\n", options.module, strerror(error));
 		explain(error);

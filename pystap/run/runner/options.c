@@ -12,7 +12,7 @@ struct options options;
 
 static void usage(void)
 {
-	say("Usage: pystap-run [-v] [-w] [-b] [-F] [-A] [-c CMD] [-x PID] [-o FILE] [-S SIZE[,COUNT]] [-T SECONDS] [-s MB] "
+	say("Usage: pystap-run [-v] [-w] [-b] [-F] [-A [-N NAME]] [-c CMD] [-x PID] [-o FILE] [-S SIZE[,COUNT]] [-T SECONDS] [-s MB] "
 	    "MODULE.ko [NAME=VALUE...]\n");
 	exit(2);
 }
@@ -46,13 +46,14 @@ void read_options(int argc, char **argv)
 	int option;
 
 	options.parameters = calloc(1, PARAMETERS_SIZE);
-	while ((option = getopt(argc, argv, "+vwbFAc:x:o:S:T:s:")) >= 0) {
+	while ((option = getopt(argc, argv, "+vwbFAN:c:x:o:S:T:s:")) >= 0) {
 		switch (option) {
 		case 'v': options.verbose++; break;
 		case 'w': options.no_warnings = true; break;
 		case 'b': options.bulk = true; break;
 		case 'F': options.recorder = true; break;
 		case 'A': options.attach = true; break;
+		case 'N': options.name = optarg; break;
 		case 'c': options.command = optarg; break;
 		case 'x': options.target = atoi(optarg); break;
 		case 'o': options.output = optarg; break;

@@ -83,6 +83,33 @@ void output_cpu(unsigned int cpu)
 	file = cpu_files[cpu];
 }
 
+/* A reader that went away has had enough; anything else loses what the user wants. */
+static void give_up(int error)
+{
+	broken = true;
+	if (error == EPIPE)
+		return;
+	errors_seen = true;
+	fprintf(stderr, "ERROR: Couldn't write the output%s%s: %s\n", options.output ? " to " : "",
+		options.output ? options.output : "", strerror(error));
+}
+
+/* SIGUSR2: the next file, with -S; without, the file is opened anew where somebody has renamed it. */
+void output_rotate(void)
+{
+	if (!options.output || cpu_files)
+		return;
+	output_flush();
+	if (options.rotate_bytes) {
+		broken |= !rotate();
+		return;
+	}
+	close(file);
+	file = open(options.output, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0644);
+	if (file < 0)
+		give_up(errno);
+}
+
 void output_flush(void)
 {
 	uint32_t done = 0;
@@ -93,7 +120,7 @@ void output_flush(void)
 		if (part >= 0)
 			done += part;
 		else if (errno != EINTR && errno != EAGAIN)
-			broken = true;
+			give_up(errno);
 	}
 	written += done;
 	output.used = 0;

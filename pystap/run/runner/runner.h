@@ -29,6 +29,7 @@ struct options {
 	bool bulk;			/* -b */
 	bool recorder;			/* -F: detach once the probes are armed */
 	bool attach;			/* -A: take over a detached module */
+	const char *name;	/* -N: what the kernel calls the module, where that is not what its file says */
 	uint64_t rotate_bytes;		/* -S SIZE */
 	unsigned int rotate_files;	/* -S ,COUNT */
 };
@@ -79,6 +80,7 @@ void format_record(const struct stap_record *record);
 extern struct stap_sink output;
 bool output_open(void);
 void output_flush(void);
+void output_rotate(void);		/* -S: on to the next file */
 void output_cpu(unsigned int cpu);	/* -b: following text is that CPU's */
 bool output_broken(void);
 int output_fd(void);

@@ -106,6 +106,7 @@ static u64 shim_cycles;
 #define get_cycles() (shim_cycles += 100)
 
 struct pt_regs { unsigned long ax, ip, sp; };
+enum { NMI_OFFSET = 1 << 20, NMI_MASK = 15 << 20, HARDIRQ_OFFSET = 1 << 16, HARDIRQ_MASK = 15 << 16, SOFTIRQ_OFFSET = 256 };
 #define in_task() true
 #define irqs_disabled() false
 #define preempt_count() 0
