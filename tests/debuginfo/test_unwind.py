@@ -16,7 +16,8 @@ from pystap.debuginfo.unwind import KEPT, SAME, UNDEFINED, Rule, rows
 pytestmark = pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf (apt-get install binutils)")
 LIBC = Path("/usr/lib/x86_64-linux-gnu/libc.so.6")
 _NAMES = {"ra": 16, "rbx": 3, "rbp": 6, "r12": 12, "r13": 13, "r14": 14, "r15": 15}
-_REGISTERS = {"rsp": 7, "rbp": 6, "rbx": 3, "r10": 10}
+_NUMBERED = ("rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", *(f"r{n}" for n in range(8, 16)))
+_REGISTERS = {name: number for number, name in enumerate(_NUMBERED)}
 
 
 def interpreted(path: Path) -> list[tuple[int, str, dict[str, str]]]:
