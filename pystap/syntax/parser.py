@@ -82,7 +82,14 @@ def parse_tokens(
     """Parses what the preprocessor left."""
     if sys.getrecursionlimit() < _RECURSION:
         sys.setrecursionlimit(_RECURSION)
+    if source.is_user and not _at_least(context.compatible, 3):
+        tokens = [t._replace(kind="ident") if t.text == "private" else t for t in tokens]
     return _Parser(source, context, diagnostics).run(words(tokens))
+
+
+def _at_least(version: str, major: int) -> bool:
+    found = version.partition(".")[0]
+    return not found.isdigit() or int(found) >= major
 
 
 def _lookup(macros: Macros) -> Callable[[str], Macro | None]:
