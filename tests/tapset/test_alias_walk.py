@@ -1,0 +1,63 @@
+"""The tapset library's aliases: those that SystemTap's resolve on the 6.1 kernel do so here, and set the same variables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from tests.support.kernels import available
+
+HERE = Path(__file__).parent
+SERIES = "6.1"
+
+
+def _table(name: str) -> dict[str, str]:
+    lines = (line.partition("\t") for line in (HERE / name).read_text().splitlines() if not line.startswith("#"))
+    return {key: rest for key, _, rest in lines}
+
+
+WANTED = {name: frozenset(variables.split()) for name, variables in _table("aliases.tsv").items()}
+MISSING = _table("aliases_missing.tsv")
+
+
+def _family(alias: str) -> str:
+    return alias.partition(".")[0]
+
+
+def _excused(alias: str) -> bool:
+    return any(fnmatchcase(alias, known) for known in MISSING)
+
+
+def _patterns(family: str) -> list[str]:
+    """One glob for each length of name in a family."""
+    return sorted({".".join([family] + ["*"] * name.count(".")) for name in WANTED if _family(name) == family})
+
+
+def _listed(family: str, capsys: pytest.CaptureFixture[str]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for pattern in _patterns(family):
+        cli.main(["-r", SERIES, "-L", pattern])
+        for line in capsys.readouterr().out.splitlines():
+            name, _, variables = line.partition(" ")
+            found[name] |= frozenset(v for v in variables.split() if v.endswith((":long", ":string")))
+    return found
+
+
+@pytest.mark.parametrize("family", sorted({_family(a) for a in WANTED if not _excused(a)}))
+def test_aliases_resolve_with_their_variables(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = available(SERIES)
+    if kernel is None or kernel.debuginfo is None:
+        pytest.skip(f"no debug-info of kernel {SERIES}: pystap-prep --debuginfo {SERIES}")
+    listed = _listed(family, capsys)
+    wanted = {a: v for a, v in WANTED.items() if _family(a) == family and not _excused(a)}
+    assert [a for a in wanted if a not in listed] == []
+    assert {a: sorted(v - listed[a]) for a, v in wanted.items() if v - listed[a]} == {}
+
+
+def test_exceptions_have_reasons() -> None:
+    assert all(reason for reason in MISSING.values())
+    assert sum(1 for alias in WANTED if not _excused(alias)) >= 1099
