@@ -11,7 +11,7 @@ from pystap.elaborate.program import Body, Function
 from pystap.elaborate.tokens import token
 from pystap.options import Options
 from pystap.syntax import ast
-from pystap.syntax.walk import children, walk
+from pystap.syntax.walk import walk
 
 Functions = dict[tuple[str, int], list[Function]]
 
