@@ -59,7 +59,7 @@ def test_left_alone_and_taken_up_again(guests: Guests, series: str, counting: st
 def test_in_the_background(guests: Guests, series: str, counting: str) -> None:
     done = guests.sh(
         series,
-        f"pystap-run -F -o /tmp/out {counting} > /tmp/pid; p=$(cat /tmp/pid); sleep 0.5; kill $p; sleep 1; cat /tmp/out",
+        f"pystap-run -F -o /tmp/out {counting} > /tmp/p; p=$(cat /tmp/p); sleep 0.5; kill $p; sleep 1; cat /tmp/out",
     )
     assert done.stdout.endswith(b"the end\n")
     assert guests.sh(series, "grep -c ^stap /proc/modules").stdout == b"0\n"

@@ -2,13 +2,14 @@
 /*
  * timer.h: handlers at intervals. Each site has one timer (profile ticks: one
  * on each CPU); its handler runs in the timer's interrupt, or in the softirq
- * for jiffies. Stopping waits for handlers that run. No locks.
+ * for jiffies. Stopping waits for handlers that run. A timer whose condition is
+ * false does not run. No locks.
  */
 #ifndef STAP_ENGINE_TIMER_H
 #define STAP_ENGINE_TIMER_H
 
 #include <linux/cpu.h>
-#include <linux/random.h>
+#include <linux/hash.h>
 #include <asm/irq_regs.h>
 #include "interrupted.h"
 
@@ -30,6 +31,7 @@ static const unsigned int stap_timer_count;
 
 struct stap_timer {
 	const struct stap_timer_site *site;
+	bool armed;
 	union {
 		struct hrtimer hrtimer;
 		struct timer_list jiffies;
@@ -50,6 +52,12 @@ static void stap_timer_run(struct stap_probe *probe)
 	stap_leave(c);
 }
 
+/* The kernel's own generator takes a lock that sleeps under PREEMPT_RT, and this is an interrupt. */
+static u64 stap_timer_random(void)
+{
+	return hash_64(get_cycles(), 64);
+}
+
 /* Never zero: a timer that is due at once again would not let go of the CPU. */
 static s64 stap_timer_next(const struct stap_timer_site *site)
 {
@@ -58,7 +66,7 @@ static s64 stap_timer_next(const struct stap_timer_site *site)
 	if (site->kind == STAP_TIMER_TICK)
 		return TICK_NSEC;
 	if (site->randomize)
-		next += (s64)(get_random_u64() % (2 * (u64)site->randomize + 1)) - site->randomize;
+		next += (s64)(stap_timer_random() % (2 * (u64)site->randomize + 1)) - site->randomize;
 	return max_t(s64, next, site->kind == STAP_TIMER_JIFFIES ? 1 : 10 * NSEC_PER_USEC);
 }
 
@@ -119,25 +127,31 @@ static void stap_ticks_stop(struct stap_timer *timer)
 	free_percpu(timer->ticks);
 }
 
-static int stap_timer_arm(struct stap_timer *timer, const struct stap_timer_site *site)
+static int stap_timer_arm(struct stap_timer *timer)
 {
-	timer->site = site;
-	switch (site->kind) {
+	int error = 0;
+
+	switch (timer->site->kind) {
 	case STAP_TIMER_HRTIMER:
 		stap_hrtimer_start(timer, HRTIMER_MODE_REL_HARD);
-		return 0;
+		break;
 	case STAP_TIMER_JIFFIES:
 		timer_setup(&timer->jiffies, stap_jiffies_hit, 0);
-		mod_timer(&timer->jiffies, jiffies + stap_timer_next(site));
-		return 0;
+		mod_timer(&timer->jiffies, jiffies + stap_timer_next(timer->site));
+		break;
 	case STAP_TIMER_TICK:
-		return stap_ticks_start(timer);
+		error = stap_ticks_start(timer);
+		break;
 	}
-	return -EINVAL;
+	timer->armed = !error;
+	return error;
 }
 
 static void stap_timer_disarm(struct stap_timer *timer)
 {
+	if (!timer->armed)
+		return;
+	timer->armed = false;
 	switch (timer->site->kind) {
 	case STAP_TIMER_HRTIMER:
 		hrtimer_cancel(&timer->hrtimer);
@@ -168,13 +182,30 @@ static int stap_timer_start(void)
 	if (!stap_timers)
 		return -ENOMEM;
 	for (i = 0; i < stap_timer_count; i++) {
-		error = stap_timer_arm(&stap_timers[i], &stap_timer_sites[i]);
+		stap_timers[i].site = &stap_timer_sites[i];
+		error = stap_idle(stap_timer_sites[i].probe) ? 0 : stap_timer_arm(&stap_timers[i]);
 		if (error) {
 			stap_timer_disarm_first(i);
 			return error;
 		}
 	}
 	return 0;
+}
+
+static int stap_timer_rearm(void)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < stap_timer_count; i++) {
+		struct stap_timer *timer = &stap_timers[i];
+
+		if (stap_idle(timer->site->probe))
+			stap_timer_disarm(timer);
+		else if (!timer->armed)
+			error |= stap_timer_arm(timer);
+	}
+	return error;
 }
 
 static void stap_timer_stop(void)
