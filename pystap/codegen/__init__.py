@@ -19,6 +19,7 @@ from pystap.codegen.objects import NEEDS as OBJECT_NEEDS
 from pystap.codegen.objects import known_objects, object_lines
 from pystap.codegen.unit import Unit
 from pystap.codegen.writer import BACK_TO_C, Writer
+from pystap.ir import locks as ir_locks
 from pystap.ir import nodes as ir
 from pystap.source import Span
 
@@ -80,12 +81,9 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     functions = Writer()
     for function in module.functions:
         functions.append(bodies.function(unit, function))
-    conditions = [
-        line
-        for i, p in enumerate(module.probes)
-        if p.condition is not None
-        for line in bodies.condition(unit, i, p.condition)
-    ]
+    conditions = _conditions(module)
+    if conditions:
+        unit.needs |= {"conditions"}
     if unit.tables.uses_symbols or "unwind" in unit.needs:
         unit.needs |= {"symbols"}
     if "unwind" in unit.needs:
@@ -104,8 +102,8 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     text.raw(_head(unit, module))
     _titled(text, "Functions", functions)
     _titled(text, "Probe bodies", handlers)
-    text.raw("\n".join(conditions))
-    text.raw(_probe_table(module))
+    text.raw(_condition_lines(unit, conditions))
+    text.raw(_probe_table(module, conditions))
     for template, sites in engines:
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
@@ -200,7 +198,26 @@ def _named_globals(module: ir.Module) -> set[str]:
     return {name for f in module.functions for name in (*f.reads, *f.writes)}
 
 
-def _probe_table(module: ir.Module) -> str:
+def _conditions(module: ir.Module) -> list[ir.Expr]:
+    """The different ones."""
+    found: list[ir.Expr] = []
+    for probe in module.probes:
+        if probe.condition is not None and probe.condition not in found:
+            found.append(probe.condition)
+    return found
+
+
+def _condition_lines(unit: Unit, conditions: list[ir.Expr]) -> str:
+    if not conditions:
+        return ""
+    lines = [line for i, e in enumerate(conditions) for line in bodies.condition(unit, i, e)]
+    rows = [f"\t{{ .holds = stap_condition_{i} }}," for i in range(len(conditions))]
+    count = f"static const unsigned int stap_condition_count = {len(conditions)};"
+    return "\n".join([*lines, "static struct stap_condition stap_conditions[] = {", *rows, "};", count, ""])
+
+
+def _probe_table(module: ir.Module, conditions: list[ir.Expr]) -> str:
+    steering = ir_locks.steering(module) if conditions else frozenset()
     lines = ["static struct stap_probe stap_probes[] = {"]
     for index, probe in enumerate(module.probes):
         saved_strings = sum(kind == "string" for kind in probe.saved)
@@ -220,7 +237,10 @@ def _probe_table(module: ir.Module) -> str:
             members.append(f".saved_count = {len(probe.saved)}")
             members.append(f".saved_size = {8 * len(probe.saved)} + {saved_strings} * STAP_STRING_BYTES")
         if probe.condition is not None:
-            members.append(f".condition = stap_condition_{index}")
+            condition = conditions.index(probe.condition)
+            members.append(f".condition = stap_condition_{condition}, .armed_if = &stap_conditions[{condition}]")
+        if probe.handler in steering or probe.entry in steering:
+            members.append(".steers = true")
         lines.append(f"\t{{ {', '.join(members)} }},")
     return "\n".join(
         [*lines, "};", "static const unsigned int stap_probe_count __maybe_unused = ARRAY_SIZE(stap_probes);", ""]
@@ -239,6 +259,8 @@ def _engines(module: ir.Module) -> list[tuple[str, list[EngineSite]]]:
 
 def _tail(unit: Unit, engines: Iterable[str]) -> str:
     """What starts and stops: parts that allocate, engines, and the module itself."""
+    from pystap.providers import REARMED
+
     maps = unit.variables.map_names()
     parts = ['{ "contexts", stap_contexts_load, stap_contexts_unload }']
     lines = []
@@ -262,7 +284,10 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
     lines += [f"static const unsigned int stap_lock_count __maybe_unused = {len(unit.variables.lock_names())};"]
     lines += ['#include "report.h"', "static const struct stap_engine stap_engines[] = {"]
     lines += ['\t{ "report", stap_report_start, stap_report_stop },']
-    lines += [f'\t{{ "{e}", stap_{e}_start, stap_{e}_stop }},' for e in engines]
+    lines += [
+        f'\t{{ "{e}", stap_{e}_start, stap_{e}_stop, {f"stap_{e}_rearm" if e in REARMED else "NULL"} }},'
+        for e in engines
+    ]
     return "\n".join([*lines, "};", "", "STAP_MODULE(stap_parts, stap_engines);", '#include "module_info.h"'])
 
 

@@ -101,6 +101,13 @@ class _Usage:
         return frozenset((added & longs) - barred)
 
 
+def steering(module: ir.Module) -> frozenset[int]:
+    """The handlers that write globals which probes' conditions read."""
+    read = {name for p in module.probes for name in _in_condition(p)}
+    uses = _Usage(module).handlers
+    return frozenset(k for k, u in enumerate(uses) if read & (u.written | u.added | u.assigned))
+
+
 def _in_condition(probe: ir.Probe) -> Iterator[str]:
     if probe.condition is not None:
         yield from _reads_in(probe.condition)

@@ -38,4 +38,7 @@ ENGINES: tuple[str, ...] = (
     "begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe", "process", "procfs",
 )  # fmt: skip
 
-__all__ = ["ENGINES", "PROVIDERS"]
+# Those that arm and disarm a site by its condition; hits of the others ask it.
+REARMED = frozenset({"timer", "tracepoint", "kprobe"})
+
+__all__ = ["ENGINES", "PROVIDERS", "REARMED"]

@@ -14,6 +14,7 @@ struct stap_engine {
 	const char *name;
 	int (*start)(void);
 	void (*stop)(void);	/* returns only when none of its handlers runs any more */
+	int (*rearm)(void);	/* arms and disarms as stap_idle() says; not zero: to be tried again. NULL: hits ask */
 };
 
 /* Something that must exist before anything is armed: contexts, print buffers, globals. A failing load() has cleaned up. */
@@ -61,8 +62,21 @@ static __maybe_unused __printf(2, 3) void stap_session_message(enum stap_item_ki
 	kfree(record);
 }
 
+/* The worker of conditions.h. Engines neither start nor stop meanwhile. */
+static __maybe_unused int stap_engines_rearm(void)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < stap_engines_started; i++)
+		if (stap_engines_used[i].rearm)
+			error |= stap_engines_used[i].rearm();
+	return error;
+}
+
 static void stap_engines_stop(void)
 {
+	stap_conditions_stop();
 	while (stap_engines_started > 0)
 		stap_engines_used[--stap_engines_started].stop();
 }
@@ -75,6 +89,7 @@ static int stap_engines_start(void)
 	while (stap_engines_started < stap_engines_count && stap_state_now() == STAP_STATE_STARTING) {
 		const struct stap_engine *engine = &stap_engines_used[stap_engines_started];
 
+		stap_conditions_look();	/* begin probes may have changed them */
 		error = engine->start();
 		if (error) {
 			stap_start_error = error;
@@ -83,6 +98,7 @@ static int stap_engines_start(void)
 		}
 		stap_engines_started++;
 	}
+	stap_conditions_start();
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * fentry.h: the part of the kprobe engine for entries of functions that begin
  * with an ftrace call: one ftrace_ops with a filter serves them all, so that
  * arming thousands takes one pass over the kernel's text, and a hit costs no
- * kprobe. There is a group for the kernel and one for each module. The hit may
+ * kprobe. There is a group for the kernel and one for each module, and for each
+ * condition on which probes are armed one more, to come and go as a whole. A hit may
  * come in any context that ftrace traces, NMI included; it takes no lock and
  * searches a table that is only freed when ftrace has waited for everyone to
  * be out. Set-up and removal sleep.
@@ -22,6 +23,8 @@ struct stap_fentries {
 	struct ftrace_ops ops;
 	struct stap_fentries *next;
 	const char *module;	/* NULL: the kernel */
+	const struct stap_condition *armed_if;
+	bool idle;		/* as its condition says: only the filter is there */
 	unsigned int most;
 	unsigned int count;
 	struct stap_fentry table[];	/* by address; several probes may share one */
@@ -152,8 +155,11 @@ static bool stap_fentries_arm(struct stap_fentries *group, void (*refused)(struc
 	if (!group->count)
 		return false;
 	sort(group->table, group->count, sizeof(*group->table), stap_fentry_order, NULL);
-	if (stap_fentries_filter(group, refused) && group->count && !register_ftrace_function(&group->ops))
-		return true;
+	if (stap_fentries_filter(group, refused) && group->count) {
+		group->idle = group->armed_if && READ_ONCE(group->armed_if->idle);
+		if (group->idle || !register_ftrace_function(&group->ops))
+			return true;
+	}
 	for (i = 0; i < group->count; i++)
 		refused(group->table[i].probe);
 	stap_ftrace_free_filter(&group->ops);
@@ -162,8 +168,23 @@ static bool stap_fentries_arm(struct stap_fentries *group, void (*refused)(struc
 
 static void stap_fentries_disarm(struct stap_fentries *group)
 {
-	unregister_ftrace_function(&group->ops);
+	if (!group->idle)
+		unregister_ftrace_function(&group->ops);
 	stap_ftrace_free_filter(&group->ops);
+}
+
+/* Brings a group in line with its condition. */
+static int stap_fentries_rearm(struct stap_fentries *group)
+{
+	bool idle = group->armed_if && READ_ONCE(group->armed_if->idle);
+	int error;
+
+	if (idle == group->idle)
+		return 0;
+	error = idle ? unregister_ftrace_function(&group->ops) : register_ftrace_function(&group->ops);
+	if (!error)
+		group->idle = idle;
+	return error;
 }
 
 #else
@@ -185,6 +206,11 @@ static bool stap_fentries_arm(struct stap_fentries *group, void (*refused)(struc
 
 static void stap_fentries_disarm(struct stap_fentries *group)
 {
+}
+
+static int stap_fentries_rearm(struct stap_fentries *group)
+{
+	return 0;
 }
 
 #endif

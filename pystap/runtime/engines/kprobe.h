@@ -212,6 +212,7 @@ static void stap_kprobe_prepare(struct stap_kprobe *k, unsigned long address)
 	struct kprobe *kprobe = &k->kretprobe.kp;
 
 	memset(&k->kretprobe, 0, sizeof(k->kretprobe));
+	kprobe->flags = stap_idle(k->probe) ? KPROBE_FLAG_DISABLED : 0;
 	if (address)
 		kprobe->addr = (kprobe_opcode_t *)(address + site->offset);
 	else
@@ -257,6 +258,14 @@ static bool stap_kprobe_is_in(const struct stap_kprobe *k, const char *module)
 	return module ? k->site->module && !strcmp(k->site->module, module) : !k->site->module;
 }
 
+/* Of the groups of a module, the one whose probes have this one's condition. */
+static struct stap_fentries *stap_kprobe_group_of(struct stap_fentries *group, const struct stap_probe *probe)
+{
+	while (group && group->armed_if != probe->armed_if)
+		group = group->next;
+	return group;
+}
+
 /* A place that is not known is for the kernel to look up; in a module, the first ones at once, to learn of the others. */
 static void stap_kprobe_find(struct stap_kprobe *k, struct stap_fentries *group, struct stap_kprobe_bases *bases)
 {
@@ -264,7 +273,7 @@ static void stap_kprobe_find(struct stap_kprobe *k, struct stap_fentries *group,
 
 	k->address = stap_kprobe_address(site, bases);
 	if (site->fentry && !site->is_return && !site->offset && k->address)
-		k->armed_by_group = stap_fentries_add(group, k->address, site->probe);
+		k->armed_by_group = stap_fentries_add(stap_kprobe_group_of(group, site->probe), k->address, site->probe);
 	if (k->address || site->kind != STAP_PLACE_MODULE || bases->count == ARRAY_SIZE(bases->at))
 		return;
 	stap_kprobe_arm(k, 0);
@@ -318,6 +327,39 @@ static void stap_kprobe_arm_rest(const char *module)
 	}
 }
 
+/* One more group, for the sites that are armed by this condition (NULL: always). */
+static struct stap_fentries *stap_kprobe_new_group(const char *module, const struct stap_condition *armed_if)
+{
+	struct stap_fentries *group;
+	unsigned int i, most = 0;
+
+	for (i = 0; i < stap_kprobe_count; i++)
+		most += stap_kprobe_is_in(&stap_kprobes[i], module) && stap_kprobes[i].site->fentry &&
+			stap_kprobes[i].probe->armed_if == armed_if;
+	group = most ? stap_fentries_new(module, most) : NULL;
+	if (group)
+		group->armed_if = armed_if;
+	return group;
+}
+
+static struct stap_fentries *stap_kprobe_new_groups(const char *module)
+{
+	struct stap_fentries *groups = stap_kprobe_new_group(module, NULL);
+#ifdef STAP_NEED_CONDITIONS
+	unsigned int i;
+
+	for (i = 0; i < stap_condition_count; i++) {
+		struct stap_fentries *group = stap_kprobe_new_group(module, &stap_conditions[i]);
+
+		if (group) {
+			group->next = groups;
+			groups = group;
+		}
+	}
+#endif
+	return groups;
+}
+
 /*
  * All sites of a module, or of the kernel (NULL). Every place is looked up
  * before a breakpoint is set, since breakpoints in the kernel's string functions
@@ -326,17 +368,16 @@ static void stap_kprobe_arm_rest(const char *module)
  */
 static void stap_kprobe_arm_all_of(const char *module)
 {
-	struct stap_fentries *group;
-	unsigned int i, most = 0;
+	struct stap_fentries *groups = stap_kprobe_new_groups(module), *group;
 
-	for (i = 0; i < stap_kprobe_count; i++)
-		most += stap_kprobe_is_in(&stap_kprobes[i], module) && stap_kprobes[i].site->fentry;
-	group = most ? stap_fentries_new(module, most) : NULL;
-	stap_kprobe_find_all(module, group);
+	stap_kprobe_find_all(module, groups);
 	stap_kprobe_arm_rest(module);
-	if (!group)
+	if (!groups)
 		return;
-	stap_kprobe_arm_group(group);
+	while ((group = groups)) {
+		groups = group->next;
+		stap_kprobe_arm_group(group);
+	}
 	stap_kprobe_arm_rest(module);	/* what ftrace refused */
 }
 
@@ -413,6 +454,34 @@ static void stap_kprobe_disarm_module(const char *module)
 		stap_kprobes[i].armed_by_group = false;
 		stap_kprobe_count_missed(&stap_kprobes[i]);
 	}
+}
+
+/* --- conditions ------------------------------------------------------------------------------------------ */
+
+static int stap_kprobe_rearm_one(struct stap_kprobe *k)
+{
+	struct kprobe *kprobe = &k->kretprobe.kp;
+	bool idle = stap_idle(k->probe);
+
+	if (!k->armed || kprobe->flags & KPROBE_FLAG_GONE || idle == kprobe_disabled(kprobe))
+		return 0;
+	return idle ? disable_kprobe(kprobe) : enable_kprobe(kprobe);
+}
+
+static int stap_kprobe_rearm(void)
+{
+	struct stap_fentries *group;
+	unsigned int i;
+	int error = 0;
+
+	mutex_lock(&stap_kprobe_mutex);
+	for (i = 0; i < stap_kprobe_count; i++)
+		if (stap_kprobes[i].probe->armed_if)
+			error |= stap_kprobe_rearm_one(&stap_kprobes[i]);
+	for (group = stap_kprobe_groups; group; group = group->next)
+		error |= stap_fentries_rearm(group);
+	mutex_unlock(&stap_kprobe_mutex);
+	return error;
 }
 
 /* --- modules that come and go ---------------------------------------------------------------------------- */

@@ -20,7 +20,8 @@ struct stap_tracepoint_site {
 static const struct stap_tracepoint_site stap_tracepoint_sites[];
 static const unsigned int stap_tracepoint_count;
 
-static struct tracepoint **stap_tracepoints;	/* those armed; NULL: waiting for a module */
+static struct tracepoint **stap_tracepoints;	/* those found; NULL: waiting for a module */
+static bool *stap_tracepoints_armed;
 static DEFINE_MUTEX(stap_tracepoint_mutex);
 
 static __always_inline void stap_tracepoint_run(void *data, const unsigned long *values, unsigned int count)
@@ -146,23 +147,41 @@ static void *const stap_tracepoint_hits[] = {
 	stap_tracepoint_hit_12,
 };
 
+static int stap_tracepoint_register(unsigned int i)
+{
+	const struct stap_tracepoint_site *site = &stap_tracepoint_sites[i];
+	int error = tracepoint_probe_register(stap_tracepoints[i], stap_tracepoint_hits[site->arity], (void *)site);
+
+	stap_tracepoints_armed[i] = !error;
+	return error;
+}
+
+static void stap_tracepoint_unregister(unsigned int i)
+{
+	const struct stap_tracepoint_site *site = &stap_tracepoint_sites[i];
+
+	if (stap_tracepoints_armed[i])
+		tracepoint_probe_unregister(stap_tracepoints[i], stap_tracepoint_hits[site->arity], (void *)site);
+	stap_tracepoints_armed[i] = false;
+}
+
 static void stap_tracepoint_arm(unsigned int i, struct tracepoint *tracepoint)
 {
 	const struct stap_tracepoint_site *site = &stap_tracepoint_sites[i];
-	int error = tracepoint_probe_register(tracepoint, stap_tracepoint_hits[site->arity], (void *)site);
+	int error;
 
+	stap_tracepoints[i] = tracepoint;
+	error = stap_idle(site->probe) ? 0 : stap_tracepoint_register(i);
 	if (!error)
-		stap_tracepoints[i] = tracepoint;
-	else
-		stap_session_message(STAP_ITEM_WARNING, "probe %s registration error [man warning::pass5] (rc %d)",
-				     site->probe->point, error);
+		return;
+	stap_tracepoints[i] = NULL;
+	stap_session_message(STAP_ITEM_WARNING, "probe %s registration error [man warning::pass5] (rc %d)",
+			     site->probe->point, error);
 }
 
 static void stap_tracepoint_disarm(unsigned int i)
 {
-	if (stap_tracepoints[i])
-		tracepoint_probe_unregister(stap_tracepoints[i], stap_tracepoint_hits[stap_tracepoint_sites[i].arity],
-					    (void *)&stap_tracepoint_sites[i]);
+	stap_tracepoint_unregister(i);
 	stap_tracepoints[i] = NULL;
 }
 
@@ -212,11 +231,22 @@ static struct notifier_block stap_tracepoint_notifier = {
 };
 #endif
 
+static void stap_tracepoint_free(void)
+{
+	kvfree(stap_tracepoints);
+	kvfree(stap_tracepoints_armed);
+	stap_tracepoints = NULL;
+	stap_tracepoints_armed = NULL;
+}
+
 static int stap_tracepoint_start(void)
 {
 	stap_tracepoints = kvcalloc(stap_tracepoint_count, sizeof(*stap_tracepoints), GFP_KERNEL);
-	if (!stap_tracepoints)
+	stap_tracepoints_armed = kvcalloc(stap_tracepoint_count, sizeof(*stap_tracepoints_armed), GFP_KERNEL);
+	if (!stap_tracepoints || !stap_tracepoints_armed) {
+		stap_tracepoint_free();
 		return -ENOMEM;
+	}
 	mutex_lock(&stap_tracepoint_mutex);
 	for_each_kernel_tracepoint(stap_tracepoint_found, NULL);
 	mutex_unlock(&stap_tracepoint_mutex);
@@ -236,8 +266,25 @@ static void stap_tracepoint_stop(void)
 	for (i = 0; i < stap_tracepoint_count; i++)
 		stap_tracepoint_disarm(i);
 	tracepoint_synchronize_unregister();
-	kvfree(stap_tracepoints);
-	stap_tracepoints = NULL;
+	stap_tracepoint_free();
+}
+
+static int stap_tracepoint_rearm(void)
+{
+	unsigned int i;
+	int error = 0;
+
+	mutex_lock(&stap_tracepoint_mutex);
+	for (i = 0; i < stap_tracepoint_count; i++) {
+		if (!stap_tracepoints[i])
+			continue;
+		if (stap_idle(stap_tracepoint_sites[i].probe))
+			stap_tracepoint_unregister(i);
+		else if (!stap_tracepoints_armed[i])
+			error |= stap_tracepoint_register(i);
+	}
+	mutex_unlock(&stap_tracepoint_mutex);
+	return error;
 }
 
 #endif
