@@ -52,7 +52,7 @@
 #ifndef STAP_EMBEDDED_H
 #define STAP_EMBEDDED_H
 
-#include <linux/version.h>	/* scripts ask for LINUX_VERSION_CODE */
+#include <linux/version.h>	/* scripts ask for the kernel's version code */
 
 /* The language's version that scripts are written for. */
 #define STAP_VERSION(major, minor) (((major) << 8) + (minor))
