@@ -177,6 +177,7 @@ class FakeTarget:
     module_names = modules
     debuginfo_advice = "install the debug-info package"
     exports: dict[str, str] = field(default_factory=dict)
+    kconfig: dict[str, str] = field(default_factory=lambda: {"CONFIG_UPROBES": "y"})
     header_types = None
 
     def kernel_info(self) -> FakeDebugInfo:
