@@ -393,6 +393,27 @@ def test_attached_in_the_middle(bench: Bench) -> None:
     assert guest.sh("cat /tmp/deep.out").stdout == b"4\n5\n"
 
 
+def test_attached_to_a_process(bench: Bench) -> None:
+    """-x: what runs already begins at its next system call, others do not count, its end ends the session."""
+    script = """
+        probe process.begin { printf("begin %s %d\\n", execname(), pid() == target()) }
+        probe process("PROGRAMS/deep").begin { printf("deep %d\\n", pid() == target()) }
+        probe process.function("main") ?, process("PROGRAMS/deep").function("bottom").return {
+            printf("%s %d %d\\n", ppfunc(), $return, target() == pid())
+        }
+        probe process.end { printf("end %s\\n", execname()); exit() }
+    """
+    module = bench.compile(script, "-x", "1")
+    guest = bench.guest()
+    guest.put("/tmp/x.ko", module.read_bytes())
+    start = f"{bench.programs}/deep > /dev/null & echo $! > /tmp/deep.pid; sleep 0.3; (sleep 1.5; kill -USR1 $!) &"
+    done = guest.sh(f"{start} {RUNNER} -x $(cat /tmp/deep.pid) /tmp/x.ko", timeout=60)
+    lines = done.stdout.decode().splitlines()
+    assert sorted(lines[:2]) == ["begin deep 1", "deep 1"]
+    assert lines[2:] == ["bottom 3 1", "end deep"]
+    assert (done.stderr, done.status) == (b"", 0)
+
+
 def test_pages_that_are_not_in_memory(bench: Bench) -> None:
     """What the program has mapped and never touched is read all the same: the handler waits for the page."""
     script = """
