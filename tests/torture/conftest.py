@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
-from pystap.run import binaries
+from pystap.run import binaries, kernels
 from pystap.run.vm import Guest
-from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.kernels import RUNNER, SERIES, available, can_boot
 
 # Every function, hundreds of kills: hours of emulation. Without it the tests take what a test suite can spare.
 FULL = bool(os.environ.get("PYSTAP_TORTURE"))
@@ -23,6 +23,20 @@ COMPLAINTS = re.compile(
 # against that), and the kernel then dies of a breakpoint that is not there any more.
 ACCEL = "tcg,thread=single"
 LOAD = Path(__file__).with_name("load.sh")
+
+
+def _series() -> tuple[str, ...]:
+    """The kernels of every test, and in make torture those with PREEMPT_RT that were fetched (pystap-prep RELEASE)."""
+    return (*SERIES, *(release for release in kernels.releases() if "-rt-" in release)) if FULL else SERIES
+
+
+@pytest.fixture(params=_series(), scope="session")
+def series(request: pytest.FixtureRequest) -> str:
+    """Each kernel that there is."""
+    wanted: str = request.param
+    if available(wanted) is None:
+        pytest.skip(f"no kernel {wanted}: pystap-prep {wanted}")
+    return wanted
 
 
 @pytest.fixture
