@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Generates tapsets/linux/x86_64/syscalls.stp and tapsets/linux/syscall_flags.stp from syscalls.table.
+"""Generates syscalls.stp, tp_syscalls.stp (tapsets/linux/x86_64) and tapsets/linux/syscall_flags.stp from syscalls.table.
 
 One line of the table is one system call; what an argument's kind means (which variables it sets, how it reads in
-argstr) is written here, once. The numbers of flags are those of the headers that the C compiler finds.
+argstr) is written here, once. Which numbers lead to a kernel function is in syscalls.numbers. The numbers of flags are those of the headers that the C compiler finds.
 Usage: tools/syscalls.py [--check]
 """
 
@@ -459,7 +459,19 @@ class Call:
     extra: tuple[str, ...]
     prefixes: tuple[str, ...]
 
+    def numbers(self) -> list[int]:
+        """The numbers that callers use for it; those of 32-bit callers with NARROW."""
+        functions = [prefix + function for function in self.functions for prefix in self.prefixes]
+        return sorted({number for f in functions for number in NUMBERED.get(f, ())})
 
+
+# Calls that kernels of today lack: there their numbers lead to the kernel's answer to what it lacks.
+GONE = {"bdflush", "sysctl"}
+NARROW = 0x10000  # marks the numbers of 32-bit callers, here and in syscall_args.stp
+NUMBERED: dict[str, list[int]] = {}  # kernel function -> the numbers that lead to it
+for _kind, _number, _function in re.findall(r"^(64|32) (\d+) (\w+)$", (HERE / "syscalls.numbers").read_text(), re.M):
+    _prefix = "__x64_sys_" if _kind == "64" else "__ia32_compat_sys_" if _function.startswith("compat_") else "__ia32_sys_"
+    NUMBERED.setdefault(_prefix + _function.removeprefix("compat_"), []).append(int(_number) + NARROW * (_kind == "32"))
 PREFIXES = {
     "": ("__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_"),
     "compat": ("__ia32_compat_sys_",),
@@ -500,12 +512,12 @@ def _argstr(call: Call) -> str:
 
 
 def _points(call: Call, suffix: str) -> str:
-    points = [
-        f'kprobe.function("{prefix}{function}"){suffix}?'
-        for function in call.functions
-        for prefix in call.prefixes
-    ]
-    return ",\n\t".join(points)
+    functions = [prefix + function for function in call.functions for prefix in call.prefixes]
+    if call.name in GONE:
+        functions.append("__x64_sys_ni_syscall")
+    if not call.arguments:  # both of the names are the same function's, without a wrapper that unpacks arguments
+        functions = [f for f in functions if f.replace("__ia32_sys_", "__x64_sys_") == f or "__x64_sys_" not in call.prefixes]
+    return ",\n\t".join(f'kprobe.function("{function}"){suffix}?' for function in functions)
 
 
 def _alias(call: Call, suffix: str, body: list[str]) -> str:
@@ -514,19 +526,49 @@ def _alias(call: Call, suffix: str, body: list[str]) -> str:
     return f"probe {names} =\n\t{_points(call, suffix)}\n{{\n{lines}}}\n"
 
 
+def _trace_alias(call: Call, suffix: str, body: list[str]) -> str:
+    event = "exit" if suffix else "enter"
+    lines = "".join(f"\t{line}\n" for line in (*_filter(call, "__sys_number()"), *body))
+    return f'probe tp_syscall.{call.name}{suffix} = kernel.trace("raw_syscalls:sys_{event}")\n{{\n{lines}}}\n'
+
+
+def _filter(call: Call, number: str) -> tuple[str, str]:
+    unlike = " && ".join(f"__nr != {n if n < NARROW else hex(n)}" for n in call.numbers())
+    return f"__nr = {number}", f"if ({unlike}) next"
+
+
 def entry(call: Call) -> str:
     """The alias of a call's entry."""
+    return _alias(call, "", [*(_filter(call, "__sys_number()") if call.name in GONE else ()), *_entry(call)])
+
+
+def trace_entry(call: Call) -> str:
+    """The alias of a call's entry, by the tracepoint."""
+    return _trace_alias(call, "", _entry(call))
+
+
+def _entry(call: Call) -> list[str]:
     body = [f'name = "{call.name}"']
     for a in call.arguments:
         body.extend(a.assignments)
-    return _alias(call, "", [*body, *call.extra, _argstr(call)])
+    return [*body, *call.extra, _argstr(call)]
 
 
 def result(call: Call) -> str:
     """The alias of a call's return."""
+    first = _filter(call, "@entry(__sys_number())") if call.name in GONE else ()
+    return _alias(call, ".return", [*first, *_result(call, "returnval()")])
+
+
+def trace_result(call: Call) -> str:
+    """The alias of a call's return, by the tracepoint, which still has the caller's registers."""
+    return _trace_alias(call, ".return", [re.sub(r"@entry(\(__sys_\w+\(\d\)\))", r"\1", t) for t in _result(call, "$ret")])
+
+
+def _result(call: Call, value: str) -> list[str]:
     form = 2 if call.name in HEX_RESULT else 1
-    body = [f'name = "{call.name}"', "retval = returnval()", *RETURN_EXTRA.get(call.name, ())]
-    return _alias(call, ".return", [*body, f"retstr = return_str({form}, retval)"])
+    extra = RETURN_EXTRA.get(call.name, ())
+    return [f'name = "{call.name}"', f"retval = {value}", *extra, f"retstr = return_str({form}, retval)"]
 
 
 def _numbers(names: list[str]) -> dict[str, int]:
@@ -598,6 +640,12 @@ CALLS_HEADER = """\
 // Each call has `name`, `argstr` (its arguments as text) and a variable per argument; each .return has
 // `name`, `retval` and `retstr`. Arguments are the caller's own, as it put them into its registers.
 """
+TRACED_HEADER = """\
+// tp_syscalls.stp: the system calls by tracepoints. Made by tools/syscalls.py from tools/syscalls.table: edit those.
+//
+// They have the variables of syscall.*. Every system call of every program reaches the probe, which
+// leaves at once where the number is another's: for more than a few of them syscall.* is cheaper.
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -610,8 +658,12 @@ def main(arguments: list[str]) -> int:
     text = CALLS_HEADER + "".join(
         "\n" + entry(call) + ("" if call.name in NO_RETURN else "\n" + result(call)) for call in calls
     )
+    traced = TRACED_HEADER + "".join(f"\n{trace_entry(c)}\n{trace_result(c)}" for c in calls if c.numbers())
+    for missing in (c.name for c in calls if not c.numbers()):
+        print(f"syscalls.numbers has no number for {missing}", file=sys.stderr)
     stale = 0
-    for path, content in ((OUTPUT / "x86_64" / "syscalls.stp", text), (OUTPUT / "syscall_flags.stp", flags())):
+    files = {"x86_64/syscalls.stp": text, "x86_64/tp_syscalls.stp": traced, "syscall_flags.stp": flags()}
+    for path, content in ((OUTPUT / name, content) for name, content in files.items()):
         if "--check" in arguments:
             stale += path.read_text() != content
         else:
