@@ -47,6 +47,8 @@ class Core:
     result: Type = "unknown"
     ops: list[ir.Op] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)  # string locals that lowering adds
+    hidden_longs: list[str] = field(default_factory=list)
+    stable: frozenset[str] = frozenset()  # functions whose first result is kept
     _longs: int = 0
     _texts: int = 0  # string temporaries in use: they are a stack
 

@@ -209,10 +209,27 @@ class Expressions(Maps, Stats, Prints, Targets):
         if functions[0].result != "long":
             self.effect(e)
             return ZERO
+        if self._is_kept(e):
+            return ir.Local(self._kept(e, "long"))
         result = self.temp()
         with self.scratch():
             self._call(e, result)
         return result
+
+    def _is_kept(self, e: ast.Call) -> bool:
+        return not e.arguments and e.name in self.stable
+
+    def _kept(self, e: ast.Call, kind: str) -> str:
+        """The local with a stable function's result, which is called where that has not been yet."""
+        name, known = f"__kept_{e.name}", f"__known_{e.name}"
+        if known not in self.hidden_longs:
+            self.hidden_longs.append(known)
+            (self.hidden if kind == "string" else self.hidden_longs).append(name)
+        with self.block() as ops:
+            self._call(e, ir.StrLocal(name) if kind == "string" else ir.Local(name))
+            self.emit(ir.Set(ir.Local(known), ir.Const(1)))
+        self.emit(ir.If(ir.Local(known), (), tuple(ops)))
+        return name
 
     def _call(self, e: ast.Call, place: ir.Place | None) -> None:
         ids = tuple(f.id for f in self.module.functions(e.name, len(e.arguments)))
@@ -317,6 +334,8 @@ class Expressions(Maps, Stats, Prints, Targets):
                 return self._text_ternary(e, into)
             case ast.Assign():
                 return self._assigned_text(e)
+            case ast.Call() if self._is_kept(e):
+                return ir.StrLocal(self._kept(e, "string"))
             case ast.Call():
                 place = self._place(e, into)
                 with self.scratch():

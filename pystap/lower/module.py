@@ -13,6 +13,7 @@ from pystap.ir.effects import MEMORY, Resource
 from pystap.lower.descriptors import Descriptors
 from pystap.lower.display import display
 from pystap.lower.marks import first_token
+from pystap.lower.stable import called_again
 from pystap.lower.stmt import Statements
 from pystap.lower.usage import with_usage
 from pystap.syntax import ast
@@ -32,6 +33,7 @@ class ModuleLowering:
     program: Program
     diagnostics: Diagnostics
     globals: Mapping[str, GlobalVariable]
+    optimised: bool = True
     regexes: dict[str, int] = field(default_factory=dict)
     descriptors: Descriptors = field(default_factory=Descriptors)
     handlers: list[ir.Handler] = field(default_factory=list)
@@ -93,10 +95,11 @@ class ModuleLowering:
         return self._handler_of[key]
 
     def _handler(self, body: Body) -> ir.Handler:
-        lowering = Statements(self, body.locals)
+        lowering = Statements(self, body.locals, stable=self._stable(body))
         lowering.statement(body.block)
         self._note_pragmas(body.block)
         longs, strings = _split(body.locals, ())
+        longs = (*longs, *lowering.hidden_longs)
         return ir.Handler(tuple(lowering.ops), longs, (*strings, *lowering.hidden), mark=first_token(body.block.span))
 
     def _entry(self, body: Body) -> ir.Handler:
@@ -157,13 +160,20 @@ class ModuleLowering:
     def _function_body(self, function: Function, body: Body) -> tuple[ir.Block, tuple[str, ...], tuple[str, ...]]:
         names = tuple(p.name for p in function.parameters)
         everything = {**body.locals, **{p.name: p for p in function.parameters}}
-        lowering = Statements(self, everything, frozenset(names), function.result)
+        lowering = Statements(self, everything, frozenset(names), function.result, stable=self._stable(body))
         lowering.statement(body.block)
         self._note_pragmas(body.block)
         if function.result != "unknown" and not (lowering.ops and isinstance(lowering.ops[-1], (ir.Return, ir.Next))):
             lowering.emit(ir.Return(lowering.default_result()))
         longs, strings = _split(everything, names)
-        return tuple(lowering.ops), longs, (*strings, *lowering.hidden)
+        return tuple(lowering.ops), (*longs, *lowering.hidden_longs), (*strings, *lowering.hidden)
+
+    def _stable(self, body: Body) -> frozenset[str]:
+        return called_again(body.block, self._is_stable) if self.optimised else frozenset()
+
+    def _is_stable(self, name: str) -> bool:
+        functions = self.program.functions[name, 0]
+        return len(functions) == 1 and "stable" in functions[0].tags and functions[0].result in ("long", "string")
 
     def _note_pragmas(self, node: ast.Node) -> None:
         for inner in walk(node):
@@ -173,7 +183,7 @@ class ModuleLowering:
 
 def lower_program(program: Program, options: Options, diagnostics: Diagnostics) -> ir.Module:
     """The module as the script says it, before locks, charges and merging."""
-    lowering = ModuleLowering(program, diagnostics, program.globals_by_name())
+    lowering = ModuleLowering(program, diagnostics, program.globals_by_name(), not options.unoptimized)
     probes = [lowering.probe(p) for p in program.probes]
     if not options.no_global_var_display:
         probes += _displays(program, lowering)
