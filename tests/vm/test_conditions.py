@@ -54,9 +54,9 @@ DISARMED = ["uptime_proc_show disabled", "__put_user_4 disabled"]
 ARMED = ["uptime_proc_show enabled", "__put_user_4 enabled", "version_proc_show traced"]
 
 
-def compiled(series: str, work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    (work / "conditions.stp").write_text(SCRIPT)
-    status = cli.main(["-p4", "-w", "-r", series, str(work / "conditions.stp")])
+def ready(series: str, work: Path, capsys: pytest.CaptureFixture[str], script: str, *options: str) -> Path:
+    (work / "script.stp").write_text(script)
+    status = cli.main(["-p4", "-w", "-r", series, *options, str(work / "script.stp")])
     said = capsys.readouterr()
     assert status == 0, said.err
     return Path(said.out.strip())
@@ -71,7 +71,7 @@ def test_probes_are_armed_while_their_condition_is_true(
     series: str, guests: Guests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each kind is off at first and after the condition turned false; its hits come and go with it."""
-    module = compiled(series, tmp_path, capsys)
+    module = ready(series, tmp_path, capsys, SCRIPT)
     guest = guests.get(series)
     guest.put("/tmp/command", COMMAND.encode(), 0o755)
     done = guests.run(series, module, options=("-c", "sh /tmp/command"))
@@ -85,5 +85,51 @@ def test_probes_are_armed_while_their_condition_is_true(
     assert (same[0], same[2]) == (2, 1), "hits of what is disarmed"
     assert (more[0], more[2]) == (4, 2)
     assert min(b - a for a, b in zip(same, more, strict=True)) > 0
+    for word in ("Oops", "BUG", "WARNING"):
+        assert word not in guest.console
+
+
+SOON = """
+global on, ticks, phase
+probe timer.ms(10) if (on) { ticks++ }
+probe timer.ms(500) {
+    on = 1
+    if (phase++ == 3) exit()
+}
+probe end { printf("%s\\n", ticks > 20 ? "armed" : "idle") }
+"""
+
+FLAPPING = """
+global on, hits
+probe timer.ms(1) { on = !on }
+probe kernel.function("vfs_read").return if (on) { hits++ }
+probe kernel.function("vfs_*") if (!on) { hits++ }
+probe kernel.function("__put_user_4") if (on) { hits++ }
+probe kernel.trace("sched_switch") if (on) { hits++ }
+probe timer.profile if (!on) { hits++ }
+probe end { printf("%s\\n", hits > 0 ? "hit" : "idle") }
+"""
+
+
+def test_a_handler_that_writes_the_global_is_noticed_before_the_interval_is_over(
+    series: str, guests: Guests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The interval is far longer than the run."""
+    module = ready(series, tmp_path, capsys, SOON, "-DSTP_ON_THE_FLY_INTERVAL=4000000000")
+    done = guests.run(series, module)
+    assert (done.stdout, done.stderr, done.status) == (b"armed\n", b"", 0)
+
+
+def test_conditions_that_never_rest(
+    series: str, guests: Guests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arming and disarming without end while the session is stopped, several times; the kernel does not complain."""
+    module = ready(series, tmp_path, capsys, FLAPPING, "-DSTP_ON_THE_FLY_INTERVAL=10000000", "-DSTP_NO_OVERLOAD")
+    guest = guests.get(series)
+    for command in ("sleep 2", "sleep 0.3", "for i in 1 2 3 4 5 6 7 8; do cat /proc/uptime; done > /dev/null"):
+        guest.put("/tmp/command", command.encode(), 0o755)
+        done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+        assert done.status == 0, done.stderr
+        assert done.stdout in (b"hit\n", b"idle\n")
     for word in ("Oops", "BUG", "WARNING"):
         assert word not in guest.console
