@@ -3,7 +3,7 @@
 PYSTAP = .venv/bin/pystap
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: demo test check unit bench torture setup clean
+.PHONY: demo test check unit bench torture setup clean docs
 
 demo:
 	@scripts/setup demo
@@ -29,6 +29,9 @@ bench:
 torture:
 	@scripts/setup test
 	PYSTAP_TORTURE=1 $(PYTEST) -v tests/torture --timeout 3600
+
+docs:
+	.venv/bin/python -m pystap.docs docs-out
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,97 @@
+"""The documentation of the tapset library: every public function is told of, and the pages are well-formed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pystap import docs, paths
+
+TEXT = """\
+// sums.stp: adding numbers up. Nothing else.
+
+%{
+/** hidden: is C's own. */
+static int hidden(void) { return 1; }
+%}
+
+/**
+ * total: returns a + b,
+ * "<>" included.
+ */
+function total:long(a:long, b:long) { return a + b }
+function bare:long() { return 1 }
+private function mine() { return 1 }
+function _own() { return 1 }
+
+/** It begins. */
+probe sum.begin = begin
+{
+	name = "sum.begin"
+	_hidden = 1
+}
+"""
+
+
+def test_a_file_is_read() -> None:
+    subject = docs.read(TEXT, "sums")
+    assert subject.summary == "Adding numbers up. Nothing else."
+    assert subject.entries == (
+        docs.Entry("total", "function", "total:long(a:long, b:long)", 'Returns a + b, "<>" included.'),
+        docs.Entry("bare", "function", "bare:long()", ""),
+        docs.Entry("sum.begin", "probe", "sum.begin", "It begins.", ("name",)),
+    )
+
+
+def test_what_is_not_told_of_is_found(tmp_path: Path) -> None:
+    (tmp_path / "sums.stp").write_text(TEXT)
+    assert docs.undocumented(tmp_path) == ["bare"]
+
+
+def test_every_public_function_is_told_of() -> None:
+    assert docs.undocumented(paths.tapsets()) == []
+
+
+def test_texts_are_escaped() -> None:
+    subject = docs.read(TEXT.replace("returns a + b", ".a\\n-b"), "sums")
+    assert "&quot;&lt;&gt;&quot;" in docs.html_page(subject)
+    assert "\n\\&.a\\en\\-b" in docs.man_page(subject)
+
+
+class _Balance(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_all_pages(tmp_path: Path) -> None:
+    count = docs.write(paths.tapsets(), tmp_path)
+    pages = list((tmp_path / "html").glob("*.html"))
+    assert count > 50
+    assert len(pages) == count + 1
+    for page in pages:
+        balance = _Balance()
+        balance.feed(page.read_text())
+        assert not balance.open, page
+    assert 'id="task_execname"' in (tmp_path / "html" / "linux.task.html").read_text()
+
+
+def test_man_takes_the_pages(tmp_path: Path) -> None:
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    docs.write(paths.tapsets(), tmp_path)
+    for page in ("string", "linux.tcp", "inet"):
+        command = ["groff", "-man", "-Tutf8", "-ww", str(tmp_path / "man" / f"tapset::{page}.3stap")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert not [line for line in done.stderr.splitlines() if "break" not in line], done.stderr
