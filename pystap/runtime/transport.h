@@ -134,9 +134,27 @@ static int stap_trace_release(struct inode *inode, struct file *file)
 	return relay_file_operations.release(inode, file);
 }
 
+/*
+ * A reader that sees a sub-buffer's padding before its number takes the next
+ * one, which is still empty, for full: no flush while somebody reads.
+ */
+static DEFINE_MUTEX(stap_transport_reading);
+
+static void stap_transport_flush(void)
+{
+	mutex_lock(&stap_transport_reading);
+	relay_flush(stap_transport_channel);
+	mutex_unlock(&stap_transport_reading);
+}
+
 static ssize_t stap_trace_read(struct file *file, char __user *to, size_t count, loff_t *at)
 {
-	return relay_file_operations.read(file, to, count, at);
+	ssize_t got;
+
+	mutex_lock(&stap_transport_reading);
+	got = relay_file_operations.read(file, to, count, at);
+	mutex_unlock(&stap_transport_reading);
+	return got;
 }
 
 static __poll_t stap_trace_poll(struct file *file, poll_table *wait)
