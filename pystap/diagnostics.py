@@ -133,7 +133,8 @@ class Printer:
 
     def __call__(self, diagnostic: Diagnostic) -> str:
         """One message, or nothing."""
-        kind = f"{diagnostic.severity.value} {diagnostic.code}"
+        warning = diagnostic.severity is Severity.WARNING
+        kind = f"{diagnostic.severity.value} {diagnostic.message if warning else diagnostic.code}"
         counted = diagnostic.severity in (Severity.WARNING, Severity.SEMANTIC) and diagnostic.span is not None
         if counted and kind in self._kinds and not self.everything:
             what = "error" if diagnostic.severity is Severity.SEMANTIC else "warning"

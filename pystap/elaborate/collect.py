@@ -24,6 +24,7 @@ from pystap.options import Options
 from pystap.providers.base import Provider
 from pystap.source import NOWHERE, Span
 from pystap.syntax import ast
+from pystap.syntax.walk import walk
 
 if TYPE_CHECKING:
     from pystap.library import Library
@@ -289,8 +290,16 @@ class Collector:
         scan = Scan(self, self.diagnostics, {})
         scan.body(folded)
         for name in scan.locals:
-            text = f"unresolved global {name} in a probe point's condition"
+            text = "probe condition must not reference undeclared global"
             self.diagnostics.error(scan.locals[name].span, "condition", text, token=f"identifier '{name}'")
+        for node in walk(condition):
+            if isinstance(node, ast.Call):
+                self.diagnostics.error(
+                    node.span, "condition", "probe condition must not reference function", token=token(node)
+                )
+            elif isinstance(node, (ast.Assign, ast.IncDec)):
+                text = "probe condition must not modify any variables"
+                self.diagnostics.error(node.span, "condition", text, token=token(node))
         return folded
 
 

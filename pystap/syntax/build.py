@@ -358,8 +358,8 @@ class Builder:
         if name in ("printf", "sprintf"):
             text, arguments = _literal_first(first, arguments)
             if not _CONVERSIONS.fullmatch(text):
-                where = arguments[0].span if arguments else values[1][0].span
-                raise Refused(_again(where), "invalid or missing conversion specifier", before=not arguments)
+                where = values[1][0].span
+                raise Refused(_behind(where), "invalid or missing conversion specifier")
             return ast.Print(name, arguments, format=text, span=first.span)
         if name.endswith(("printd", "printdln")):
             text, arguments = _literal_first(first, arguments)
@@ -507,6 +507,15 @@ def _pretty(target: ast.TargetVar, dollars: int, token: Token) -> ast.TargetVar:
     if target.pretty or dollars > 2:
         raise Refused(token, "expected at most '$$' behind a pretty-printing variable", before=True)
     return ast.TargetVar(target.name, target.steps, target.address_of, dollars, target.base, span=target.span)
+
+
+def _behind(span: Span) -> Token:
+    """The `,` or `)` behind a literal."""
+    text = span.file.text
+    at = span.end
+    while at < len(text) - 1 and text[at].isspace():
+        at += 1
+    return Token("op", text[at : at + 1], text[at : at + 1], span.file, at, at + 1, span.via)
 
 
 def _literal_first(first: Token, arguments: tuple[ast.Expr, ...]) -> tuple[str, tuple[ast.Expr, ...]]:

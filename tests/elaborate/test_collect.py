@@ -81,7 +81,7 @@ def test_overloads_by_priority() -> None:
             "probe begin { println(@kderef(4, 8)) }",
             "using @kderef operator not permitted; need stap -g: operator '@kderef' at 1:23",
         ),
-        ("probe begin if (nosuch) { exit() }", "unresolved global nosuch in a probe point's condition"),
+        ("probe begin if (nosuch) { exit() }", "probe condition must not reference undeclared global"),
     ],
 )
 def test_refused(script: str, expected: str) -> None:
