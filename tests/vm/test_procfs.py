@@ -1,0 +1,97 @@
+"""procfs probes: files under /proc/systemtap/MODULE/ that handlers answer, read and written in a guest."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from pystap.run.vm import Finished
+from tests.support.kernels import Guests
+
+pytestmark = pytest.mark.vm
+
+SCRIPT = """
+global n, last
+probe procfs("a/hits").read.maxsize(2000) {
+    n++
+    $value = "lost"
+    $value = sprintf("hits %d\\n", n)
+    for (i = 0; i < 150; i++) $value .= "0123456789"
+    $value .= strlen($value) == 511 ? " whole\\n" : " cut\\n"
+}
+probe procfs("a/word").umask(0).write { last = $value; printf("got %s", $value) }
+probe procfs("a/word").read { $value = "was " . last }
+probe procfs.read { for (i = 0; i < 100; i++) $value .= "0123456789" }
+"""
+COMMAND = """
+cd /proc/systemtap/stap_*
+ls -l a/hits a/word command | cut -c1-10
+cat a/hits | wc -c
+cat a/hits | tail -c 7
+dd if=a/hits bs=100 count=1 2>/dev/null | head -n 1
+echo 42 > a/word
+cat a/word
+cat command > /tmp/cut 2>/dev/null
+"""
+
+
+def run(series: str, guests: Guests, capsys: pytest.CaptureFixture[str], script: str, command: str) -> Finished:
+    status = cli.main(["-p4", "-w", "-r", series, "-e", script])
+    compiled = capsys.readouterr()
+    assert status == 0, compiled.err
+    guests.get(series).put("/tmp/command", command.encode())
+    done = guests.run(series, Path(compiled.out.strip()), options=("-c", "sh /tmp/command"))
+    assert guests.sh(series, "grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
+    console = guests.get(series).console
+    assert not re.search(r"Oops|BUG:|WARNING:|Call Trace|leaking", console), console
+    return done
+
+
+def test_files_are_answered(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """Texts longer than a string, written words, modes by umask, and a buffer that is too small."""
+    done = run(series, guests, capsys, SCRIPT, COMMAND)
+    lines = done.stdout.decode().splitlines()
+    assert sorted(lines) == sorted(
+        ["-r--------", "-rw--w--w-", "-r--------", "1514", " whole", "hits 3", "got 42", "was 42"]
+    )
+    assert b"buffer size exceeded, consider a larger .maxsize()" in done.stderr
+    assert done.status == 1
+
+
+def test_metrics(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """probe prometheus and its macros."""
+    script = """
+        global reads
+        probe begin { reads["a \\"b\\""] = 3 }
+        probe prometheus { @prometheus_dump_array1(reads, "reads", "who") }
+    """
+    done = run(series, guests, capsys, script, "cat /proc/systemtap/stap_*/__prometheus")
+    assert (done.stderr, done.status) == (b"", 0)
+    assert done.stdout == b'reads{who="a \\"b\\""} 3\n'
+
+
+def test_standard_input_s_lines(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """input.line joins what is written until the newline."""
+    script = 'probe input.line { printf("<%s>", line) } probe input.char { printf("%s.", char) }'
+    command = "cd /proc/systemtap/stap_*; for c in a b 'c\\n'; do printf $c > __stdin; done"
+    done = run(series, guests, capsys, script, command)
+    assert (done.stderr, done.status) == (b"", 0)
+    assert done.stdout == b"a.b.<abc\n>c\n."
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ('probe procfs("a").write { $value = "x" }', "cannot assign to the text '$value': it can only be read"),
+        ('probe procfs("a").read { $value += 1 }', "cannot assign to the text '$value': invalid operator +="),
+        ('probe procfs("../a").read { $value = "" }', "must be relative"),
+        ('probe procfs("cmd").read { $value = "" }', "taken by the module itself"),
+        ('probe procfs("a").read.maxsize(0) { $value = "" }', "maxsize must be from 1"),
+    ],
+)
+def test_refused(script: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-p2", "-r", "6.1", "-e", script]) == 1
+    assert message in capsys.readouterr().err
