@@ -1,4 +1,4 @@
-"""The example scripts that Debian ships with SystemTap, read where they are installed, on the 6.1 cloud kernel: tests/stock.tsv."""
+"""The scripts that Debian ships with SystemTap, where they are installed, on the 6.1 cloud kernel: stock.tsv."""
 
 from __future__ import annotations
 

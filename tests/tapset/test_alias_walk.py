@@ -1,4 +1,4 @@
-"""The tapset library's aliases: those that SystemTap's resolve on the 6.1 kernel do so here, and set the same variables."""
+"""The tapset library's aliases: what resolves with SystemTap's on 6.1 resolves here, and sets the same variables."""
 
 from __future__ import annotations
 
