@@ -47,11 +47,19 @@ def value(expression: str, point: str = READ) -> Expr:
         ('@cast($count, "inode")->i_ino', Load(at(Hole(0), 8), 8, False)),
         ('&@cast(0, "struct file")->f_path', at(Hole(0), 8)),
         ('&@cast(0, "long")[1]', at(Hole(0), 8)),
+        ('&@cast($count, "struct file")', Hole(0)),
+        ("(@defined($file) ? $file : $nosuch)->f_flags", Load(at(Hole(0), 32), 4, False)),
         ('@var("jiffies_64")', Load(SymbolAddress("jiffies_64"), 8, False)),
     ],
 )
 def test_paths(expression: str, expected: Expr) -> None:
     assert value(expression) == expected
+
+
+def test_defined_looks_through_a_ternary_that_it_decided() -> None:
+    script = f"probe {READ} {{ println(@defined((@defined($nosuch) ? $nosuch : $file)->nomember) ? $count : $flags) }}"
+    (access,) = accesses(script)
+    assert access.value == Bits(Reg(2), 0, 32, True)
 
 
 def test_a_run_time_index_is_a_hole() -> None:
