@@ -48,7 +48,7 @@ def test_members_and_indices(run: Run) -> None:
         printf("%d\\n", $count >= 3)
         printf("%s\\n", kernel_string($file->f_path->dentry->d_name->name))
         printf("%d %c%c\\n", $file->f_path->dentry->d_name->len,
-               $file->f_path->dentry->d_iname[0], $file->f_path->dentry->d_iname[$pos & 0 + 1])
+               $file->f_path->dentry->d_iname[0], $file->f_path->dentry->d_iname[($pos & 0) + 1])
         printf("%s\\n", kernel_string($file->f_inode->i_sb->s_type->name))
         printf("%d\\n", $file->f_path->dentry == @cast($file, "struct file")->f_path->dentry)
         """)
