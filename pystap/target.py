@@ -103,7 +103,9 @@ class Target:
 
     @classmethod
     def _of_tree(cls, tree: Path) -> Target:
-        text = _read(tree / "include/config/kernel.release")
+        # Debian writes another version into kernel.release than the one that its kernels give themselves
+        generated = re.search(r'UTS_RELEASE "([^"]+)"', _read(tree / "include/generated/utsrelease.h") or "")
+        text = generated[1] if generated else _read(tree / "include/config/kernel.release")
         if text is None:
             raise StapError(
                 f"{tree} is no configured kernel build tree: it has no include/config/kernel.release"
