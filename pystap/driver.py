@@ -401,7 +401,18 @@ def _programs_key(options: Options, scripts: list[SourceFile]) -> str:
         return ""
     bare = any(_BARE_PROCESS.search(text) for text in texts)
     target = f"{options.pid}\0{(options.command or '').split()[:1]}" if bare else ""
-    return f"{target}\0{os.getcwd()}\0{os.environ.get('PATH')}"
+    numbers = {n for text in texts for n in re.findall(r"process\s*\(\s*(\d+)\s*\)", text)}
+    numbers |= {str(options.pid)} if bare and options.pid else set()
+    running = [f"{n}:{_link(f'/proc/{n}/exe')}" for n in sorted(numbers)]
+    return f"{target}\0{running}\0{os.getcwd()}\0{os.environ.get('PATH')}"
+
+
+def _link(path: str) -> str:
+    """Where a symbolic link leads; "" where there is none."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def _folder_identity(folder: Path) -> str:
