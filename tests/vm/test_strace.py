@@ -1,0 +1,57 @@
+"""System calls with their arguments, beside strace: the user's arguments, not the registers of a wrapper."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from pystap.run import binaries
+from pystap.run.program import libraries
+from pystap.run.vm import Guest
+from tests.support.kernels import RUNNER, available, can_boot
+
+pytestmark = pytest.mark.vm
+CALLS = ("openat", "close", "mkdir", "rmdir", "rename", "symlink")
+WORK = "mkdir /tmp/q && mv /tmp/q /tmp/r && rmdir /tmp/r && ln -s a /tmp/l && head /etc/hostname > /tmp/o"
+
+
+def test_arguments_and_results(series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every call that strace sees is seen, in the same order, with the same arguments and the same result."""
+    strace = shutil.which("strace")
+    reason = can_boot() or ("" if strace else "needs strace (apt-get install strace)")
+    kernel = available(series)
+    if reason or kernel is None or strace is None:
+        pytest.skip(reason or f"no kernel {series}")
+    points = ", ".join(f"syscall.{name}" for name in CALLS)
+    returns = ", ".join(f"syscall.{name}.return" for name in CALLS)
+    script = f"""
+        global pending
+        probe {points} {{ if (execname() != "strace" && ppid() != 0) pending[tid()] = name . "(" . argstr . ")" }}
+        probe {returns} {{
+            if (tid() in pending) {{ printf("%s = %d\\n", pending[tid()], retval); delete pending[tid()] }}
+        }}
+    """
+    assert cli.main(["-p4", "-w", "-r", series, "-e", script]) == 0
+    module = Path(capsys.readouterr().out.strip())
+    files = {RUNNER: binaries.runner(), "/tmp/module.ko": module}
+    with Guest(kernel, files=files, host_files=(strace, *libraries(strace))) as guest:
+        guest.put("/tmp/command", f"strace -f -o /tmp/seen -e trace={','.join(CALLS)} sh -c '{WORK}'\n".encode())
+        done = guest.run([RUNNER, "-c", "sh /tmp/command", "/tmp/module.ko"], timeout=90)
+        seen = guest.sh("cat /tmp/seen").stdout.decode()
+    assert (done.stderr, done.status) == (b"", 0)
+    wanted = [f"{m[1]} = {m[2]}" for m in re.finditer(r"^\d+ +(\w+\(.*\)) += (-?\d+).*$", seen, re.MULTILINE)]
+    assert len(wanted) > 8
+    ours = iter(done.stdout.decode().splitlines())
+    missing = [call for call in wanted if not any(same(line, call) for line in ours)]
+    assert missing == [], done.stdout.decode()
+
+
+def same(line: str, call: str) -> bool:
+    """Whether two lines say the same; errors are -1 to a program and -errno in the kernel."""
+    if call.endswith(" = -1"):
+        return bool(re.fullmatch(re.escape(call.removesuffix("-1")) + r"-\d+", line))
+    return line == call
