@@ -28,14 +28,6 @@
 
 struct stap_context;
 
-enum stap_skip {
-	STAP_SKIP_REENTRANT,	/* a handler ran on this CPU already */
-	STAP_SKIP_STACK,	/* less than MINSTACKSPACE bytes of stack left */
-	STAP_SKIP_LOCK,		/* a global stayed locked for too long */
-	STAP_SKIP_MISSED,	/* the mechanism itself lost it (no kretprobe instance free, ...) */
-	STAP_SKIPS,
-};
-
 /* One site armed with one handler. The generated table is stap_probes[]. */
 struct stap_probe {
 	void (*handler)(struct stap_context *c);
@@ -212,8 +204,6 @@ static __always_inline bool stap_charge(struct stap_context *c, s32 count, stap_
 }
 
 /* --- in and out ---------------------------------------------------------------------------------------- */
-
-static atomic_t stap_skipped_by[STAP_SKIPS];
 
 static noinline __cold void stap_skip_many(struct stap_probe *probe, enum stap_skip cause, int count)
 {

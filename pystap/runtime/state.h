@@ -7,9 +7,18 @@
 #ifndef STAP_STATE_H
 #define STAP_STATE_H
 
+enum stap_skip {
+	STAP_SKIP_REENTRANT,	/* a handler ran on this CPU already */
+	STAP_SKIP_STACK,	/* less than MINSTACKSPACE bytes of stack left */
+	STAP_SKIP_LOCK,		/* a global stayed locked for too long */
+	STAP_SKIP_MISSED,	/* the mechanism itself lost it (no kretprobe instance free, ...) */
+	STAP_SKIPS,
+};
+
 static atomic_t stap_state = ATOMIC_INIT(STAP_STATE_LOADED);
 static atomic_t stap_error_count = ATOMIC_INIT(0);
 static atomic_t stap_skipped_count = ATOMIC_INIT(0);
+static atomic_t stap_skipped_by[STAP_SKIPS];
 static pid_t stap_target_pid;
 static pid_t stap_runner_pid;	/* who reads the output */
 

@@ -6,6 +6,14 @@
 static atomic_t stap_state = ATOMIC_INIT(STAP_STATE_RUNNING);
 static atomic_t stap_error_count = ATOMIC_INIT(0);
 static atomic_t stap_skipped_count = ATOMIC_INIT(0);
+enum stap_skip {
+	STAP_SKIP_REENTRANT,	/* a handler ran on this CPU already */
+	STAP_SKIP_STACK,	/* less than MINSTACKSPACE bytes of stack left */
+	STAP_SKIP_LOCK,		/* a global stayed locked for too long */
+	STAP_SKIP_MISSED,	/* the mechanism itself lost it (no kretprobe instance free, ...) */
+	STAP_SKIPS,
+};
+static atomic_t stap_skipped_by[STAP_SKIPS];
 static bool shim_aborted;
 static int stap_runner_pid = -1;
 
