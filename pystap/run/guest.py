@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from pystap.diagnostics import StapError
-from pystap.run import binaries, kernels
+from pystap.run import accel, binaries, kernels
 from pystap.run.options import RunOptions
 from pystap.run.program import files_of_command
 from pystap.run.vm import ENVIRONMENT, Guest, Sink
@@ -34,6 +34,7 @@ def run(module: Path, options: RunOptions) -> int:
     wanted = (*options.modules, *probed)
     host_files = [*options.files, *_listed(module, "stap_files"), *files_of_command(options.command)]
     guest = Guest(kernel, modules=wanted, files=files, host_files=tuple(host_files), cpus=options.cpus)
+    guest.accel = accel.choose(kernel)
     if options.memory_mb:
         guest.memory = options.memory_mb
     arguments = [RUNNER, *options.runner_arguments(), in_guest, *options.parameters()]

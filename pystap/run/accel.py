@@ -1,0 +1,44 @@
+"""Which accelerator a guest gets: KVM only where a guest was seen to come up under it, else software emulation.
+
+A /dev/kvm that opens proves nothing: nested and microVM hosts offer one under which a guest hangs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pystap import paths
+from pystap.diagnostics import StapError
+from pystap.run.kernels import Kernel
+
+_DEVICE = "/dev/kvm"
+_SECONDS = 6.0  # a guest is up within one where KVM works
+
+
+def choose(kernel: Kernel) -> str:
+    """`kvm` or `tcg`: the answer of a probe boot, made once per boot of this machine and remembered in the cache."""
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        return "tcg"
+    known = paths.cache("accel") / _machine()
+    try:
+        return known.read_text()
+    except OSError:
+        answer = "kvm" if _comes_up(kernel) else "tcg"
+        known.write_text(answer)
+        return answer
+
+
+def _machine() -> str:
+    """Stands for this boot of this machine: another host or kernel may answer differently."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _comes_up(kernel: Kernel) -> bool:
+    from pystap.run.vm import Guest
+
+    try:
+        with Guest(kernel, accel="kvm", boot_seconds=_SECONDS, use_template=False) as guest:
+            return guest.sh("true", timeout=_SECONDS).status == 0
+    except StapError:
+        return False
