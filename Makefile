@@ -12,7 +12,7 @@ demo:
 test:
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
-	$(PYTEST) -n 2 --dist loadfile --durations=12 -m "not slow"
+	$(PYTEST) -n 2 --dist loadfile --durations=12 --reruns 1 -m "not slow"
 
 check:
 	.venv/bin/ruff check pystap tests
