@@ -87,14 +87,15 @@ def test_one_probe_fails_the_others_stay(bench: Bench) -> None:
 
 
 def test_conditions(bench: Bench) -> None:
-    """A probe's condition switches it on and off while the session runs."""
+    """A probe's condition switches it on and off while the session runs; being armed takes a moment."""
     script = """
         global on, all, some, before
         probe kernel.function("uptime_proc_show") if (on) { some++ }
         probe kernel.function("uptime_proc_show") { if (++all == 10) { before = some; on = 1 } if (all == 30) on = 0 }
         probe end { println(before); println(some >= 19 && some <= 21) }
     """
-    assert bench.numbers(script, READS) == [0, 1]
+    reads = "for i in 0 1 2 3 4 5 6 7 8 9; do cat /proc/uptime > /dev/null; done"
+    assert bench.numbers(script, f"{reads}; sleep 1; {reads}; {reads}; {reads}") == [0, 1]
 
 
 def test_a_return_whose_entry_was_before_the_start(bench: Bench) -> None:
