@@ -10,7 +10,7 @@ from pystap.debuginfo.api import Address, Scope
 from pystap.debuginfo.spec import Spec, parse
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request, Resolved
-from pystap.providers.blocklist import blocked
+from pystap.providers.breakpoints import unsafe
 from pystap.providers.kprobe import ANCHOR, KprobeSite
 from pystap.providers.left_out import left_out
 from pystap.providers.scopes import LazyScope, ReturnScope
@@ -109,7 +109,7 @@ def _safe(request: Request, part: Part, spec: Spec, address: Address, is_return:
     if request.options.list_points is not None:
         return True
     where = part.dwarf.covering(address.address)
-    return where is not None and ((where.fentry and not where.offset) or not blocked(where.symbol))
+    return where is not None and ((where.fentry and not where.offset) or not unsafe(where.symbol))
 
 
 def _statements(request: Request, part: Part, spec: Spec, nearest: bool, suffix: str) -> Iterator[Resolved]:
