@@ -14,6 +14,13 @@ HELLO = "[   42][42   ][00042][+42][0xff][A][%][hel][  -7]\ntext\n"
 GONE = "grep -c stap_fake /proc/modules; ls -d /proc/systemtap"
 
 
+@pytest.fixture(autouse=True)
+def fresh_log(request: pytest.FixtureRequest) -> None:
+    """Tests of other folders share the guests, and some make the kernel print a trace on purpose."""
+    if "series" in request.fixturenames:
+        request.getfixturevalue("guests").sh(request.getfixturevalue("series"), "dmesg -c > /dev/null")
+
+
 def check_gone(guests: Guests, series: str) -> None:
     """Neither the module nor its directory is there, and the kernel has not complained."""
     assert guests.sh(series, GONE).stdout == b"0\n"
