@@ -15,7 +15,7 @@ from pystap.build import explain, symvers
 from pystap.build.kbuild import Recipe, recipe
 from pystap.diagnostics import StapError
 
-__all__ = ["BuiltModule", "Source", "build", "cached"]
+__all__ = ["BuiltModule", "Source", "build"]
 
 
 # objtool asks it for the architecture's folder (since v6.10)
@@ -71,11 +71,6 @@ def build(
         else:
             shutil.copy(work / "module.ko", path)
     return BuiltModule(path, False)
-
-
-def cached(cache: Path, key: str) -> Path:
-    """Where the module of a script's key lies, whether it exists or not."""
-    return cache / "modules" / key[:2] / f"stap_{key[2:]}.ko"
 
 
 def _key(source: Source, made_by: Recipe, runtime: Path) -> str:
