@@ -27,7 +27,7 @@ bench:
 
 # Every function under load, hundreds of kills: about half an hour on each kernel. make test has a short form.
 torture:
-	@scripts/setup test
+	@scripts/setup torture
 	PYSTAP_TORTURE=1 $(PYTEST) -v tests/torture --timeout 3600
 
 docs:

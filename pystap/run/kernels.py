@@ -16,6 +16,7 @@ from pystap import paths
 from pystap.diagnostics import StapError
 
 DEFAULT_SERIES = "6.1"
+REALTIME = "-rt"  # the flavour with PREEMPT_RT
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def store() -> Path:
 
 
 def find(release: str = "") -> Kernel:
-    """The kernel of that release; of the newest one that starts so; by default of the newest 6.1."""
+    """The kernel of that release; of the newest one that starts so (6.1, 6.1-rt); by default of the newest 6.1."""
     known = releases()
     wanted = release or DEFAULT_SERIES
     matching = [r for r in known if _matches(r, wanted)]
@@ -105,7 +106,13 @@ def version_key(release: str) -> tuple[tuple[int, str], ...]:
 
 
 def _matches(release: str, wanted: str) -> bool:
-    return release == wanted or release.startswith((wanted + ".", wanted + "-", wanted + "+"))
+    """A series is that of its ordinary kernels, unless it ends in -rt."""
+    if release == wanted:
+        return True
+    series = wanted.removesuffix(REALTIME)
+    if (series != wanted) != (f"{REALTIME}-" in release):
+        return False
+    return release.startswith((series + ".", series + "-", series + "+"))
 
 
 def _bootable(release: str) -> bool:

@@ -18,6 +18,7 @@ from pystap.diagnostics import StapError
 from pystap.run import kernels
 
 FLAVOUR = "cloud-amd64"
+REALTIME_FLAVOUR = "rt-amd64"
 EXACT = re.compile(r"^\d+\.\d+.*-[a-z0-9-]*amd64$")
 UPDATE_HINT = "if it should be there, refresh the package lists: apt-get update"
 
@@ -41,8 +42,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "release",
         nargs="*",
         default=[kernels.DEFAULT_SERIES],
-        help="a release (6.1.0-56-cloud-amd64), the beginning of one (6.12: its newest cloud kernel), "
-        f"or package files (*.deb); default: {kernels.DEFAULT_SERIES}",
+        help="a release (6.1.0-56-cloud-amd64), the beginning of one (6.12: its newest cloud kernel, "
+        f"6.12-rt: the newest with PREEMPT_RT), or package files (*.deb); default: {kernels.DEFAULT_SERIES}",
     )
     parser.add_argument("--debuginfo", action="store_true", help="fetch the debug symbols as well (about 300 MB)")
     parser.add_argument("--no-headers", action="store_true", help="fetch the image only")
@@ -81,12 +82,14 @@ def resolve(wanted: str) -> str:
     if EXACT.match(wanted):
         return wanted
     # An archive knows many kernels; only those of this series and flavour are asked for.
-    pattern = f"^linux-image-{re.escape(wanted)}[.+-].*{FLAVOUR}$"
+    series = wanted.removesuffix(kernels.REALTIME)
+    flavour = FLAVOUR if series == wanted else REALTIME_FLAVOUR
+    pattern = f"^linux-image-{re.escape(series)}[.+-].*{flavour}$"
     found = _output(["apt-cache", "search", "--names-only", pattern]).splitlines()
     releases = {line.split(" ")[0].removeprefix("linux-image-") for line in found}
     numbered = [r for r in releases if re.match(r"^\d+\.\d+\.\d", r)]
     if not numbered:
-        raise StapError(f"Debian's archive has no {FLAVOUR} kernel {wanted}; {UPDATE_HINT}")
+        raise StapError(f"Debian's archive has no {flavour} kernel {series}; {UPDATE_HINT}")
     return max(numbered, key=kernels.version_key)
 
 

@@ -227,6 +227,15 @@ def test_kernels_are_ordered_as_people_count() -> None:
     assert sorted(names, key=kernels.version_key) == [names[0], names[1], names[3], names[2]]
 
 
+def test_a_series_is_of_one_flavour(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kernels, "store", lambda: tmp_path)
+    for release in ("5.4.0-1-cloud-amd64", "5.4.0-2-rt-amd64", "5.4.0-3-rt-amd64"):
+        (tmp_path / release).mkdir()
+    assert kernels.find("5.4").release == "5.4.0-1-cloud-amd64"
+    assert kernels.find("5.4-rt").release == "5.4.0-3-rt-amd64"
+    assert kernels.find("5.4.0-2-rt-amd64").release == "5.4.0-2-rt-amd64"
+
+
 def test_unknown_kernel() -> None:
     with pytest.raises(StapError, match=r"pystap-prep 5\.4"):
         kernels.find("5.4")

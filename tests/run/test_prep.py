@@ -79,3 +79,10 @@ def test_a_series_means_its_newest_kernel(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(prep, "_output", lambda command: found)
     assert prep.resolve("6.1") == "6.1.0-56-cloud-amd64"
     assert prep.resolve("6.1.0-47-cloud-amd64") == "6.1.0-47-cloud-amd64"
+
+
+def test_a_series_with_preempt_rt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(prep, "_output", lambda command: asked.append(command) or "linux-image-6.1.0-56-rt-amd64 - x")
+    assert prep.resolve("6.1-rt") == "6.1.0-56-rt-amd64"
+    assert asked[0][-1] == r"^linux-image-6\.1[.+-].*rt-amd64$"

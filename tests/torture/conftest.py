@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
-from pystap.run import binaries, kernels
+from pystap.run import binaries
+from pystap.run.kernels import REALTIME
 from pystap.run.vm import Guest
 from tests.support.kernels import RUNNER, SERIES, available, can_boot
 
@@ -25,12 +26,10 @@ ACCEL = "tcg,thread=single"
 LOAD = Path(__file__).with_name("load.sh")
 
 
-def _series() -> tuple[str, ...]:
-    """The kernels of every test, and in make torture those with PREEMPT_RT that were fetched (pystap-prep RELEASE)."""
-    return (*SERIES, *(release for release in kernels.releases() if "-rt-" in release)) if FULL else SERIES
+ALL_SERIES = (*SERIES, *(series + REALTIME for series in SERIES)) if FULL else SERIES
 
 
-@pytest.fixture(params=_series(), scope="session")
+@pytest.fixture(params=ALL_SERIES, scope="session")
 def series(request: pytest.FixtureRequest) -> str:
     """Each kernel that there is."""
     wanted: str = request.param
