@@ -29,6 +29,8 @@ module_init(trial_init);
 module_exit(trial_exit);
 MODULE_LICENSE("GPL");
 """
+# Headers that bring a vmlinux (Debian's since 6.12) would give the trial BTF with pahole, which few have installed.
+_NO_BTF = ("CONFIG_DEBUG_INFO_BTF_MODULES=",)
 # Handlers must not be traced themselves, and nobody reads a module's DWARF.
 _DROPPED = {"-g", "-pg", "-mrecord-mcount", "-mfentry"}
 # -DKBUILD_MODNAME and its kin are fixed, so that one precompiled header serves every module.
@@ -110,7 +112,7 @@ def _make(folder: Path, tree: Path, runtime: Path, identity: str, variables: tup
         trial.mkdir()
         (trial / "trial.c").write_text(_TRIAL)
         (trial / "Kbuild").write_text("obj-m := trial.o\n")
-        command = ["make", "-s", "-C", str(tree), f"M={trial}", *variables, "modules"]
+        command = ["make", "-s", "-C", str(tree), f"M={trial}", *_NO_BTF, *variables, "modules"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
         except FileNotFoundError:
