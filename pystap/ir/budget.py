@@ -1,7 +1,7 @@
-"""Where actions are charged: in loops and in functions that loops or recursion reach; nowhere else while it all fits.
+"""Where actions are charged: in handlers that loop, recurse or are long, and in what they call; nowhere else.
 
-Lowering charges every statement. Straight-line code that cannot use up MAXACTION loses its charges; what remains is
-added up, so that a run of statements is charged once, where it begins.
+Lowering charges every statement. A handler whose statements cannot use up MAXACTION loses its charges; in the others
+they are added up to where the last of them settles, or to ten.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 from pystap.ir import nodes as ir
 from pystap.ir.calls import CallGraph, called
-from pystap.ir.effects import all_ops, blocks
+from pystap.ir.effects import all_ops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pystap.options import Options
 
-_LEAVING = (ir.Return, ir.Next, ir.Break, ir.Continue)
 _LOOPS = (ir.Loop, ir.MapForeach, ir.HistForeach)
+_AT_ONCE = 10  # actions that are taken together at most
 
 
 def budget(module: ir.Module, options: Options) -> ir.Module:
@@ -28,31 +26,34 @@ def budget(module: ir.Module, options: Options) -> ir.Module:
     recursive = graph.recursive()
     module = replace(module, functions=tuple(replace(f, recursive=f.id in recursive) for f in module.functions))
     if options.suppress_time_limits:
-        return _thinned(module, frozenset(), frozenset(), strip=True)
-    costs = _Costs(module, recursive)
+        return _thinned(module, frozenset(), frozenset())
     limit = options.number("MAXACTION", 1000)
-    long = frozenset(k for k, h in enumerate(module.handlers) if costs.of(h.body) > limit)
-    looped = frozenset(i for block in _loop_bodies(module) for i in called(block))
-    from_long = frozenset(i for k in long for i in called(module.handlers[k].body))
-    return _thinned(module, graph.reached(recursive | looped | from_long), long)
+    limit = min(limit, options.number("MAXACTION_INTERRUPTIBLE", limit))
+    costs = _Costs(module, recursive)
+    endless = recursive | {f.id for f in module.functions if _loops(f.body)}
+    counted: set[int] = set()
+    for k, h in enumerate(module.handlers):
+        if _loops(h.body) or graph.reached(called(h.body)) & endless or costs.of(h.body) >= limit:
+            counted.add(k)
+    from_counted = frozenset(i for k in counted for i in called(module.handlers[k].body))
+    return _thinned(module, graph.reached(from_counted), frozenset(counted))
 
 
-def _thinned(module: ir.Module, hot: frozenset[str], long: frozenset[int], strip: bool = False) -> ir.Module:
-    handlers = tuple(replace(h, body=_thin(h.body, k in long, strip)) for k, h in enumerate(module.handlers))
-    functions = tuple(replace(f, body=_thin(f.body, f.id in hot, strip)) for f in module.functions)
-    return replace(module, handlers=handlers, functions=functions)
+def _thinned(module: ir.Module, functions: frozenset[str], handlers: frozenset[int]) -> ir.Module:
+    """The module with the charges of those functions and handlers only."""
+    return replace(
+        module,
+        handlers=tuple(replace(h, body=_thin(h.body, k in handlers)) for k, h in enumerate(module.handlers)),
+        functions=tuple(replace(f, body=_thin(f.body, f.id in functions)) for f in module.functions),
+    )
 
 
-def _loop_bodies(module: ir.Module) -> Iterator[ir.Block]:
-    bodies = [h.body for h in module.handlers] + [f.body for f in module.functions]
-    for body in bodies:
-        for op in all_ops(body):
-            if isinstance(op, _LOOPS):
-                yield from blocks(op)
+def _loops(block: ir.Block) -> bool:
+    return any(isinstance(op, _LOOPS) for op in all_ops(block))
 
 
 class _Costs:
-    """The most statements that a block runs, loops (which are charged by themselves) aside."""
+    """The most actions that a block takes, loops aside."""
 
     def __init__(self, module: ir.Module, recursive: frozenset[str]) -> None:
         self._bodies = {f.id: f.body for f in module.functions}
@@ -80,42 +81,30 @@ class _Costs:
         return self._known[name]
 
 
-def _thin(block: ir.Block, keep: bool, strip: bool) -> ir.Block:
-    """The block with its charges added up (`keep`) or left out; loops always keep theirs, unless all are stripped."""
+def _thin(block: ir.Block, keep: bool) -> ir.Block:
+    """The block with its charges added up, or left out."""
     out: list[ir.Op] = []
-    open_at: int | None = None  # where the current run of statements is charged
+    pending = 0
     for op in block:
-        if isinstance(op, ir.Charge):
-            if not keep:
-                continue
-            if open_at is None:
-                open_at = len(out)
-                out.append(op)
-            else:
-                first = out[open_at]
-                assert isinstance(first, ir.Charge)
-                out[open_at] = replace(first, actions=first.actions + op.actions)
+        if not isinstance(op, ir.Charge):
+            out.append(_inside(op, keep))
             continue
-        out.append(_inside(op, keep, strip))
-        if _may_leave(op):
-            open_at = None
+        pending += op.actions
+        if keep and (pending >= _AT_ONCE or (op.settles and pending)):
+            out.append(replace(op, actions=pending, settles=True))
+            pending = 0
     return tuple(out)
 
 
-def _may_leave(op: ir.Op) -> bool:
-    return isinstance(op, _LOOPS) or any(isinstance(inner, _LEAVING) for inner in all_ops((op,)))
-
-
-def _inside(op: ir.Op, keep: bool, strip: bool) -> ir.Op:
-    in_loop = not strip
+def _inside(op: ir.Op, keep: bool) -> ir.Op:
     match op:
         case ir.If():
-            return replace(op, then=_thin(op.then, keep, strip), otherwise=_thin(op.otherwise, keep, strip))
+            return replace(op, then=_thin(op.then, keep), otherwise=_thin(op.otherwise, keep))
         case ir.Try():
-            return replace(op, body=_thin(op.body, keep, strip), handler=_thin(op.handler, keep, strip))
+            return replace(op, body=_thin(op.body, keep), handler=_thin(op.handler, keep))
         case ir.Loop():
-            return replace(op, body=_thin(op.body, in_loop, strip), step=_thin(op.step, in_loop, strip))
+            return replace(op, body=_thin(op.body, keep), step=_thin(op.step, keep))
         case ir.MapForeach() | ir.HistForeach():
-            return replace(op, body=_thin(op.body, in_loop, strip))
+            return replace(op, body=_thin(op.body, keep))
         case _:
             return op

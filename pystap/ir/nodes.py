@@ -504,9 +504,13 @@ class Fail:
 
 @node
 class Charge:
-    """Takes `actions` from the handler's budget; MAXACTION when it is used up (not catchable)."""
+    """Takes `actions` from the handler's budget; MAXACTION when it is used up (not catchable).
+
+    Until budget.py has added them up, one that does not settle is taken with the next that does.
+    """
 
     actions: int
+    settles: bool = True
     mark: Mark = _mark()
 
 

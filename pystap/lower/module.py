@@ -96,7 +96,7 @@ class ModuleLowering:
 
     def _handler(self, body: Body) -> ir.Handler:
         lowering = Statements(self, body.locals, stable=self._stable(body))
-        lowering.statement(body.block)
+        lowering.body(body.block)
         self._note_pragmas(body.block)
         longs, strings = _split(body.locals, ())
         longs = (*longs, *lowering.hidden_longs)
@@ -161,7 +161,7 @@ class ModuleLowering:
         names = tuple(p.name for p in function.parameters)
         everything = {**body.locals, **{p.name: p for p in function.parameters}}
         lowering = Statements(self, everything, frozenset(names), function.result, stable=self._stable(body))
-        lowering.statement(body.block)
+        lowering.body(body.block)
         self._note_pragmas(body.block)
         if function.result != "unknown" and not (lowering.ops and isinstance(lowering.ops[-1], (ir.Return, ir.Next))):
             lowering.emit(ir.Return(lowering.default_result()))

@@ -1,4 +1,8 @@
-"""Statements -> ops: loops, foreach, try, return. Each statement is charged an action; budget.py thins them out."""
+"""Statements -> ops: loops, foreach, try, return.
+
+Statements are charged as SystemTap charges them, since scripts are tuned to its limits: one action each, taken where
+control forks, joins or leaves, so that the message names the same token. budget.py thins them out.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from pystap.syntax import ast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_LEAVING = (ir.Return, ir.Next, ir.Break, ir.Continue)
 
 
 class Statements(Expressions):
@@ -26,71 +32,85 @@ class Statements(Expressions):
             case ast.Null():
                 pass
             case ast.ExprStmt(value=value):
-                self._charge(s)
                 self.effect(value)
-            case ast.If():
                 self._charge(s)
+            case ast.If():
                 self._if(s)
             case ast.While():
-                self._charge(s)
+                self._charge(s, settles=True)
                 self._loop(s.condition, s.body, None, s)
             case ast.For():
-                self._charge(s)
                 if s.init is not None:
                     self.effect(s.init)
+                self._charge(s, settles=True)
                 self._loop(s.condition, s.body, s.step, s)
             case ast.Foreach():
-                self._charge(s)
+                self._charge(s, settles=True)
                 with self.scratch():
                     self._foreach(s)
             case ast.Break():
-                self._charge(s)
+                self._charge(s, settles=True)
                 self.emit(ir.Break())
             case ast.Continue():
-                self._charge(s)
+                self._charge(s, settles=True)
                 self.emit(ir.Continue())
             case ast.Next():
-                self._charge(s)
+                self._charge(s, settles=True)
                 self.emit(ir.Next())
-            case ast.Return(value=value):
-                self._charge(s)
-                self._return(value)
+            case ast.Return():
+                self._return(s)
             case ast.Delete(target=target):
-                self._charge(s)
                 assert isinstance(target, (ast.Name, ast.Index))  # elaboration has refused all else
                 self.delete(target)
-            case ast.Try():
                 self._charge(s)
+            case ast.Try():
+                self.settle(s)
                 self._try(s)
             case _:
                 assert_never(s)
 
-    def _charge(self, s: ast.Stmt) -> None:
-        self.emit(ir.Charge(1, mark=self.statement_mark(s)))
+    def body(self, block: ast.Block) -> None:
+        """Emits what a handler or function does."""
+        self.statement(block)
+        self.settle(block)
+
+    def _charge(self, s: ast.Stmt, settles: bool = False) -> None:
+        self.emit(ir.Charge(1, settles, mark=self.statement_mark(s)))
+
+    def settle(self, s: ast.Stmt) -> None:
+        """Takes what was charged so far; a message names the beginning of `s`."""
+        if not self.ops or not isinstance(self.ops[-1], _LEAVING):
+            self.emit(ir.Charge(0, mark=self.statement_mark(s)))
 
     def nested(self, s: ast.Stmt | None) -> ir.Block:
         """A statement as a block of its own."""
         with self.block() as ops:
             if s is not None:
                 self.statement(s)
+                self.settle(s)
         return tuple(ops)
 
     def _if(self, s: ast.If) -> None:
+        before = len(self.ops)
         with self.scratch():
             condition = self.condition(s.condition)
         then, otherwise = self.nested(s.then), self.nested(s.otherwise)
         if isinstance(condition, ir.Const):
             self.ops.extend(then if condition.value else otherwise)
-        elif then or not otherwise:
+            return
+        self.ops.insert(before, ir.Charge(1, mark=self.statement_mark(s)))
+        if _does_something(then) or not _does_something(otherwise):
             self.emit(ir.If(condition, then, otherwise))
         else:
             self.emit(ir.If(negated(condition), otherwise))
 
     def _loop(self, condition: ast.Expr | None, body: ast.Stmt, step: ast.Expr | None, loop: ast.Stmt) -> None:
         with self.block() as ops:
+            self._charge(loop)
             if condition is not None:
                 self._leave_unless(condition)
-            self._charged_body(body, loop)
+            self.statement(body)
+            self.settle(body)
         with self.block() as stepping:
             if step is not None:
                 self.effect(step)
@@ -101,13 +121,6 @@ class Statements(Expressions):
             value = negated(self.condition(condition))
         if value != ir.Const(0):
             self.emit(ir.If(value, (ir.Break(),)))
-
-    def _charged_body(self, body: ast.Stmt, loop: ast.Stmt) -> None:
-        """A loop's body; an empty one costs an action as well, so that no loop is free."""
-        before = len(self.ops)
-        self.statement(body)
-        if not any(isinstance(op, ir.Charge) for op in self.ops[before:]):
-            self._charge(loop)
 
     # --- foreach ---
 
@@ -121,7 +134,7 @@ class Statements(Expressions):
         with self.block() as ops:
             keys = tuple(self._cursor(name) for name in s.keys)
             value = self._cursor(s.value) if s.value is not None else None
-            self._charged_body(s.body, s)
+            self._iteration(s)
         aggregate = None
         if array.variable.type == "stats":
             aggregate = _aggregate(s) if s.sort and not s.sort_by else None
@@ -136,8 +149,13 @@ class Statements(Expressions):
         stat = ir.StatRef(stat.name, tuple(self._held(k) for k in stat.keys))
         with self.block() as ops:
             cursor = self._cursor(s.keys[0])
-            self._charged_body(s.body, s)
+            self._iteration(s)
         self.emit(ir.HistForeach(cursor, stat, ir.Hist(of.linear), limit, tuple(ops), mark=self.statement_mark(s)))
+
+    def _iteration(self, s: ast.Foreach) -> None:
+        self._charge(s)
+        self.statement(s.body)
+        self.settle(s.body)
 
     def _cursor(self, name: ast.Name) -> ir.Place:
         """Where a foreach puts a key or value; for a global that is a temporary, copied at the body's start."""
@@ -178,14 +196,17 @@ class Statements(Expressions):
 
     # --- leaving ---
 
-    def _return(self, e: ast.Expr | None) -> None:
+    def _return(self, s: ast.Return) -> None:
+        e = s.value
         with self.scratch():
             if e is None or self.result == "unknown":
                 if e is not None:
                     self.effect(e)
-                self.emit(ir.Return(self.default_result()))
+                result = self.default_result()
             else:
-                self.emit(ir.Return(self.text(e) if self.result == "string" else self.value(e)))
+                result = self.text(e) if self.result == "string" else self.value(e)
+            self._charge(s, settles=True)
+            self.emit(ir.Return(result))
 
     def default_result(self) -> ir.Arg | None:
         """What a function returns that falls off its end."""
@@ -198,6 +219,7 @@ class Statements(Expressions):
         with self.block() as ops:
             message = self._caught(s.message)
             self.statement(s.handler)
+            self.settle(s.handler)
         self.emit(ir.Try(body, message, tuple(ops)))
 
     def _caught(self, name: ast.Name | None) -> ir.StrLocal | None:
@@ -210,6 +232,10 @@ class Statements(Expressions):
         self.hidden.append(hidden)
         self.emit(ir.SetGlobalStr(name.name, ir.StrLocal(hidden)))
         return ir.StrLocal(hidden)
+
+
+def _does_something(block: ir.Block) -> bool:
+    return any(not isinstance(op, ir.Charge) or op.actions for op in block)
 
 
 def _aggregate(s: ast.Foreach) -> str:

@@ -193,11 +193,11 @@ static inline void stap_error_clear(struct stap_context *c)
 	c->chained = 0;
 }
 
-/* Takes `count` actions from the budget; false when it is used up. */
+/* Takes `count` actions from the budget; false when that uses it up: the last one is not to be had, as in SystemTap. */
 static __always_inline bool stap_charge(struct stap_context *c, s32 count, stap_mark mark)
 {
 	c->actions -= count;
-	if (likely(c->actions >= 0))
+	if (likely(c->actions > 0))
 		return true;
 	stap_fail_actions(c, mark);
 	return false;

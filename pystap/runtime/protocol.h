@@ -138,7 +138,7 @@ struct stap_status {
 	u32 skipped_stack;	/* of `skipped`: by cause */
 	u32 skipped_lock;
 	u32 skipped_missed;
-	u32 reserved;
+	u32 begin_errors;	/* of `errors`: before anything was armed */
 	char start_engine[32];	/* the engine that refused */
 };
 

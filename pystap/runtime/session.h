@@ -36,6 +36,7 @@ static atomic_t stap_cmd_opened = ATOMIC_INIT(0);
 static bool stap_detached;		/* armed without a runner; holds a reference of its own then */
 static bool stap_recorder;
 static int stap_start_error;
+static u32 stap_begin_errors;
 static const char *stap_start_engine = "";
 
 static struct proc_dir_entry *stap_proc_dir;	/* /proc/systemtap/MODULE: engines may add files to it while they are started */
@@ -130,6 +131,7 @@ static int stap_session_start(s32 target)
 		stap_session_stop();
 		return error;
 	}
+	stap_begin_errors = atomic_read(&stap_error_count);
 	stap_state_move(STAP_STATE_STARTING, STAP_STATE_RUNNING);
 	return 0;
 }
@@ -219,6 +221,7 @@ static ssize_t stap_cmd_read(struct file *file, char __user *to, size_t count, l
 	status.skipped_stack = atomic_read(&stap_skipped_by[STAP_SKIP_STACK]);
 	status.skipped_lock = atomic_read(&stap_skipped_by[STAP_SKIP_LOCK]);
 	status.skipped_missed = atomic_read(&stap_skipped_by[STAP_SKIP_MISSED]);
+	status.begin_errors = stap_begin_errors;
 	status.start_error = stap_start_error;
 	strscpy(status.start_engine, stap_start_engine, sizeof(status.start_engine));
 	stap_transport_report(&status);

@@ -45,7 +45,7 @@ static inline void stap_text_value_add(struct stap_context *c, const char *text,
 	if (replace)
 		value->length = 0;
 	if (length >= value->size - value->length) {
-		stap_fail(c, 0, "buffer size exceeded, consider a larger .maxsize() or -DSTP_PROCFS_BUFSIZE");
+		stap_fail_format(c, 0, "buffer size exceeded, consider .maxsize(%u).", value->length + length + 1);
 		return;
 	}
 	memcpy(value->text + value->length, text, length);

@@ -33,7 +33,7 @@ def test_straight_code_is_free() -> None:
 
 def test_unless_it_is_longer_than_the_limit() -> None:
     (handler,) = module_of(_FIVE, Options(defines=(("MAXACTION", "4"),))).handlers
-    assert charged(handler.body) == [5, 1]
+    assert charged(handler.body) == [4, 1, 1]
 
 
 def test_time_limits_can_be_suppressed() -> None:

@@ -22,7 +22,7 @@ Argument = int | bytes
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("records") / "records"
     runner = paths.runner_sources()
-    sources = [HERE / "records.c", runner / "format.c", runner / "output.c"]
+    sources = [HERE / "records.c", runner / "format.c", runner / "output.c", runner / "limits.c"]
     flags = ["-g", "-fsanitize=address,undefined", "-Wall", "-Wextra", "-Wno-sign-compare", "-Werror"]
     subprocess.run(
         [

@@ -57,7 +57,8 @@ def test_files_are_answered(series: str, guests: Guests, capsys: pytest.CaptureF
     assert sorted(lines) == sorted(
         ["-r--------", "-rw--w--w-", "-r--------", "1514", " whole", "hits 3", "got 42", "was 42"]
     )
-    assert b"buffer size exceeded, consider a larger .maxsize()" in done.stderr
+    assert b"ERROR: buffer size exceeded, consider .maxsize(521). near operator" in done.stderr
+    assert b"\n  -DSTP_PROCFS_BUFSIZE=BYTES" in done.stderr
     assert done.status == 1
 
 

@@ -236,21 +236,6 @@ static void start_failed(int error)
 		say("ERROR: the module refuses to start: %s\n", strerror(error));
 }
 
-/* Which option helps, beside what SystemTap says. */
-static void explain_skips(const struct stap_status *status)
-{
-	if (status->skipped_lock)
-		say("  %u hits found a global variable locked for too long: -DMAXTRYLOCK=N waits longer, -DMAXSKIPPED=N "
-		    "tolerates more\n", status->skipped_lock);
-	if (status->skipped_stack)
-		say("  %u hits had too little kernel stack left: see -DMINSTACKSPACE=BYTES\n", status->skipped_stack);
-	if (status->skipped_missed)
-		say("  %u returns were missed, since too many calls were under way: .maxactive(N) or -DKRETACTIVE=N keeps "
-		    "room for more\n", status->skipped_missed);
-	if (status->nested && options.verbose)
-		say("  %u hits inside of handlers were passed over\n", status->nested);
-}
-
 static void report(void)
 {
 	struct stap_status status;
@@ -262,7 +247,7 @@ static void report(void)
 	if ((status.errors || status.skipped) && !options.no_warnings)
 		say("WARNING: Number of errors: %u, skipped probes: %u\n", status.errors, status.skipped);
 	if (!options.no_warnings)
-		explain_skips(&status);
+		explain_status(&status);
 	if ((status.lost_records || relay_missing()) && !options.no_warnings)
 		say("WARNING: There were %llu transport failures. Try stap -s to increase the buffer size from %u.\n",
 		    (unsigned long long)(status.lost_records + relay_missing()),

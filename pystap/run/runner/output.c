@@ -146,12 +146,9 @@ static void message(const char *kind, const char *text, size_t length)
 
 void message_error(const char *text, size_t length)
 {
-	static const char overload[] = "probe overhead";
-
 	errors_seen = true;
 	message("ERROR", text, length);
-	if (length > sizeof(overload) && !memcmp(text, overload, sizeof(overload) - 1))
-		say("  -DSTP_OVERLOAD_THRESHOLD=CYCLES allows more, -DSTP_NO_OVERLOAD any\n");
+	explain_error(text, length);
 }
 
 /* The same warning is shown once, unless -v. */

@@ -87,6 +87,10 @@ int output_fd(void);
 void message_error(const char *text, size_t length);
 void message_warning(const char *text, size_t length);
 
+/* limits.c: which -D helps */
+void explain_error(const char *text, size_t length);
+void explain_status(const struct stap_status *status);
+
 /* child.c: -c CMD and system() */
 bool child_prepare(void);		/* forks it; it waits */
 void child_release(void);
