@@ -113,7 +113,6 @@ static void stap_session_stop(void)
 		stap_state_move(STAP_STATE_STARTING, STAP_STATE_STOPPING);
 	stap_engines_stop();
 	atomic_set(&stap_state, STAP_STATE_STOPPED);
-	stap_transport_flush();
 	wake_up_all(&stap_state_wait);
 }
 

@@ -3,8 +3,11 @@
  * transport.h: output records into per-CPU relay buffers, read through procfs.
  * stap_transport_write() may run in any context, NMI included: it never
  * sleeps, locks or waits; interrupts are off while it copies. A record that
- * does not fit is counted as lost and leaves no gap in the sequence. Opening
- * and closing happen in process context at module load and unload.
+ * does not fit is counted as lost and leaves no gap in the sequence. Readers
+ * see whole records only: what is written is published in one word, and
+ * nothing is overwritten before it is read, but for a flight recorder's.
+ * Reading sleeps, under a mutex that writers never take. Opening and closing
+ * happen in process context at module load and unload.
  */
 #ifndef STAP_TRANSPORT_H
 #define STAP_TRANSPORT_H
@@ -20,7 +23,15 @@ enum {
 	STAP_BUFFER_LIMIT_MB = 4095,
 };
 
+/* A position in a CPU's output: sub-buffers since the beginning, and the offset in that one. */
+struct stap_position {
+	u64 subbuf;
+	size_t offset;
+};
+
 struct stap_transport_cpu {
+	u64 written;		/* how far the reader may go: see stap_position_word() */
+	struct stap_position read;	/* how far it went; stap_transport_reading */
 	u64 lost_records;
 	u64 lost_bytes;
 	u32 writing;		/* an NMI must not write into the record it interrupted */
@@ -36,9 +47,18 @@ module_param_named(_buffer_mb, stap_buffer_mb, uint, 0444);
 MODULE_PARM_DESC(_buffer_mb, "output buffers over all CPUs, in MB (0: by the machine's memory)");
 
 /*
+ * In one word: relay's own reader looks at sub-buffer, offset and padding one
+ * after the other while a writer on another CPU changes them, and takes what
+ * is not written yet for output.
+ */
+static inline u64 stap_position_word(u64 subbuf, size_t offset)
+{
+	return subbuf << 32 | offset;
+}
+
+/*
  * Whether `length` more bytes fit. relay is never asked for more than it has:
- * one sub-buffer stays free, since a full relay buffer makes its reader skip
- * one, and another is kept for urgent records.
+ * one sub-buffer stays free, and another is kept for urgent records.
  */
 static inline bool stap_transport_room(const struct rchan_buf *buf, size_t length, bool urgent)
 {
@@ -51,7 +71,7 @@ static inline bool stap_transport_room(const struct rchan_buf *buf, size_t lengt
 		return false;
 	if (unlikely(READ_ONCE(stap_transport_overwrite)))
 		return true;
-	pending = buf->subbufs_produced + 1 - READ_ONCE(buf->subbufs_consumed);
+	pending = buf->subbufs_produced + 1 - smp_load_acquire(&buf->subbufs_consumed);
 	return pending + (urgent ? 1 : 2) <= chan->n_subbufs - 1;
 }
 
@@ -78,6 +98,7 @@ static bool stap_transport_write(struct stap_record *record, bool urgent)
 		record->cpu = smp_processor_id();
 		record->sequence = atomic64_inc_return(&stap_transport_sequence);
 		__relay_write(stap_transport_channel, record, size);
+		smp_store_release(&cpu->written, stap_position_word(buf->subbufs_produced, buf->offset));
 		barrier();
 		cpu->writing = 0;
 		written = true;
@@ -116,7 +137,7 @@ static const struct rchan_callbacks stap_relay_callbacks = {
 	.remove_buf_file = stap_relay_remove,
 };
 
-/* relay's own file operations, on the buffer that the file's CPU has. */
+/* The buffer that the file's CPU has, held as relay's own files hold it. */
 static int stap_trace_open(struct inode *inode, struct file *file)
 {
 	unsigned int cpu = (unsigned long)pde_data(inode);
@@ -134,17 +155,41 @@ static int stap_trace_release(struct inode *inode, struct file *file)
 	return relay_file_operations.release(inode, file);
 }
 
-/*
- * A reader that sees a sub-buffer's padding before its number takes the next
- * one, which is still empty, for full: no flush while somebody reads.
- */
 static DEFINE_MUTEX(stap_transport_reading);
 
-static void stap_transport_flush(void)
+/* Bytes of whole records from the reader's place on, in one sub-buffer: the next one if this is read. */
+static size_t stap_trace_available(const struct rchan_buf *buf, struct stap_transport_cpu *cpu)
 {
-	mutex_lock(&stap_transport_reading);
-	relay_flush(stap_transport_channel);
-	mutex_unlock(&stap_transport_reading);
+	u64 written = smp_load_acquire(&cpu->written);
+	struct stap_position *at = &cpu->read;
+
+	while (at->subbuf < written >> 32) {
+		/* the writer has left it, so its padding stands */
+		size_t end = buf->chan->subbuf_size - buf->padding[at->subbuf % buf->chan->n_subbufs];
+
+		if (at->offset < end)
+			return end - at->offset;
+		*at = (struct stap_position){ .subbuf = at->subbuf + 1 };
+	}
+	return (u32)written - at->offset;
+}
+
+static ssize_t stap_trace_copy(struct rchan_buf *buf, char __user *to, size_t count)
+{
+	struct stap_transport_cpu *cpu = per_cpu_ptr(&stap_transport_cpus, buf->cpu);
+	struct stap_position *at = &cpu->read;
+	size_t part, done = 0;
+
+	while (done < count && (part = min(count - done, stap_trace_available(buf, cpu))) > 0) {
+		const char *from = buf->start + (at->subbuf % buf->chan->n_subbufs) * buf->chan->subbuf_size + at->offset;
+
+		if (copy_to_user(to + done, from, part))
+			return done ? done : -EFAULT;
+		at->offset += part;
+		done += part;
+		smp_store_release(&buf->subbufs_consumed, at->subbuf);
+	}
+	return done;
 }
 
 static ssize_t stap_trace_read(struct file *file, char __user *to, size_t count, loff_t *at)
@@ -152,21 +197,15 @@ static ssize_t stap_trace_read(struct file *file, char __user *to, size_t count,
 	ssize_t got;
 
 	mutex_lock(&stap_transport_reading);
-	got = relay_file_operations.read(file, to, count, at);
+	got = stap_trace_copy(file->private_data, to, count);
 	mutex_unlock(&stap_transport_reading);
 	return got;
-}
-
-static __poll_t stap_trace_poll(struct file *file, poll_table *wait)
-{
-	return relay_file_operations.poll(file, wait);
 }
 
 static const struct proc_ops stap_trace_ops = {
 	.proc_open = stap_trace_open,
 	.proc_release = stap_trace_release,
 	.proc_read = stap_trace_read,
-	.proc_poll = stap_trace_poll,
 	.proc_lseek = noop_llseek,
 };
 
@@ -215,9 +254,8 @@ static void stap_transport_record(void)
 }
 
 /*
- * A reader comes: from now on nothing is replaced any more. relay would count
- * what was replaced as still to be read, and hand out the same sub-buffers
- * again and again; so the reader's place is set to the oldest that is whole.
+ * A reader comes: from now on nothing is replaced any more. Its place is set
+ * to the oldest sub-buffer that is whole.
  */
 static void stap_transport_keep(void)
 {
@@ -227,15 +265,18 @@ static void stap_transport_keep(void)
 		return;
 	WRITE_ONCE(stap_transport_overwrite, false);
 	synchronize_rcu();	/* writers have interrupts off: those that saw it true are done */
+	mutex_lock(&stap_transport_reading);
 	for_each_possible_cpu(cpu) {
 		struct rchan_buf *buf = *per_cpu_ptr(stap_transport_channel->buf, cpu);
+		struct stap_position *at = &per_cpu_ptr(&stap_transport_cpus, cpu)->read;
 		size_t whole = stap_transport_channel->n_subbufs - 2;
 
-		if (buf && buf->subbufs_produced - buf->subbufs_consumed > whole) {
-			buf->subbufs_consumed = buf->subbufs_produced - whole;
-			buf->bytes_consumed = 0;
+		if (buf && buf->subbufs_produced - at->subbuf > whole) {
+			*at = (struct stap_position){ .subbuf = buf->subbufs_produced - whole };
+			smp_store_release(&buf->subbufs_consumed, at->subbuf);
 		}
 	}
+	mutex_unlock(&stap_transport_reading);
 }
 
 static void stap_transport_report(struct stap_status *status)

@@ -11,8 +11,14 @@
 enum {
 	READ_SIZE = 1 << 18,
 	PASS_SIZE = 1 << 22,	/* read from one CPU before the others get their turn */
-	GAP_PASSES = 3,		/* a record that was not there in this many passes over all CPUs does not come */
 };
+
+/*
+ * Seconds after which a record that another CPU has a later one than does not
+ * come. Writers leave no gaps, but a virtual CPU may stand still in the middle
+ * of one; what a flight recorder replaced does not come at all.
+ */
+static const double gap_patience = 1, gap_patience_attached = 0.05;
 
 struct trace {
 	int fd;
@@ -24,7 +30,7 @@ static struct trace *traces;
 static unsigned int trace_count;
 static const char *module_name;
 static u64 expected = 1, missing;
-static unsigned int gap_passes;
+static double gap_since;	/* 0: there is none */
 
 static int trace_open(unsigned int cpu)
 {
@@ -137,6 +143,16 @@ static void pass_on(struct trace *trace, struct stap_record *record)
 	} while (record && record->sequence == expected);
 }
 
+/* Whether records are to be waited for that come before this one. */
+static bool gap_waits(const struct stap_record *record)
+{
+	if (record->sequence == expected || options.bulk)
+		return false;
+	if (!gap_since)
+		gap_since = now();
+	return now() - gap_since < (options.attach ? gap_patience_attached : gap_patience);
+}
+
 static void merge(bool all)
 {
 	struct trace *trace;
@@ -144,16 +160,17 @@ static void merge(bool all)
 	while ((trace = earliest())) {
 		struct stap_record *record = trace_head(trace);
 
-		if (record->sequence != expected && !options.bulk) {
-			if (!all && ++gap_passes < GAP_PASSES)
-				break;
-			/* What a detached module dropped was nobody's loss. */
-			if (record->sequence > expected && !options.attach)
-				missing += record->sequence - expected;
-		}
-		gap_passes = 0;
+		if (!all && gap_waits(record))
+			break;
+		/* What a detached module dropped was nobody's loss. */
+		if (record->sequence > expected && !options.attach && !options.bulk)
+			missing += record->sequence - expected;
+		if (!options.attach)	/* one wait does for all that was replaced */
+			gap_since = 0;
 		pass_on(trace, record);
 	}
+	if (!trace)
+		gap_since = 0;
 }
 
 bool relay_pass(void)
