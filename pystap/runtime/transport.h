@@ -40,7 +40,7 @@ struct stap_transport_cpu {
 static DEFINE_PER_CPU(struct stap_transport_cpu, stap_transport_cpus);
 static atomic64_t stap_transport_sequence = ATOMIC64_INIT(0);
 static struct rchan *stap_transport_channel;
-static bool stap_transport_overwrite;	/* a flight recorder: nobody reads, and the newest is worth more than the oldest */
+static bool stap_transport_overwrite;	/* a flight recorder: nobody reads, and the newest is worth most */
 
 static unsigned int stap_buffer_mb;
 module_param_named(_buffer_mb, stap_buffer_mb, uint, 0444);
