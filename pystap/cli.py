@@ -52,6 +52,7 @@ Compile:
   -k                  keep the temporary folder
   -v, --vp NNNNN      tell more, for all passes or for each
   -w, -W              no warnings; warnings are errors
+  --sign-module[=DIR] sign the module with the key in DIR (Secure Boot), by default a Machine Owner Key
   --compatible VERSION, --privilege LEVEL, --skip-badvars, --suppress-handler-errors, --suppress-time-limits,
   --no-global-var-display, --prologue-searching[=WHEN], --modinfo NAME=VALUE, --ldd, --all-modules
 List and look after:
@@ -75,9 +76,9 @@ _LONG = [
     "unprivileged", "runtime=", "prologue-searching=", "prologue-searching-auto", "color=", "colour=", "color-auto",
     "colour-auto", "ldd", "all-modules", "sysroot=", "tmpdir=", "download-debuginfo=", "download-debuginfo-yes",
     "target-namespaces=", "example=", "no-global-var-display", "dump-probe-types", "dump-probe-aliases",
-    "dump-functions", "dump=", "doctor", "resolve=", "vm=", "vm-default", "prep=", "prep-default", "sign-module",
-    "sign-module=", "interactive", "language-server", "monitor", "remote=", "remote-prefix", "rlimit-as=",
-    "rlimit-cpu=", "rlimit-nproc=", "rlimit-stack=", "rlimit-fsize=", "semantic-keep-going", "build-as=",
+    "dump-functions", "dump=", "doctor", "resolve=", "vm=", "vm-default", "prep=", "prep-default",
+    "sign-module=", "sign-module-default", "interactive", "language-server", "monitor", "remote=", "remote-prefix",
+    "rlimit-as=", "rlimit-cpu=", "rlimit-nproc=", "rlimit-stack=", "rlimit-fsize=", "semantic-keep-going", "build-as=",
     "save-uprobes", "explain=",
 ]  # fmt: skip
 # Options whose argument is optional are told apart before getopt sees them.
@@ -87,6 +88,7 @@ _OPTIONAL = {
     "--colour": "--colour-auto",
     "--prep": "--prep-default",
     "--prologue-searching": "--prologue-searching-auto",
+    "--sign-module": "--sign-module-default",
     "--download-debuginfo": "--download-debuginfo-yes",
 }
 _SAFE = {
@@ -380,6 +382,8 @@ _ACTIONS: dict[str, Action] = {
     "--compatible": _put("compatible"),
     "--privilege": _privilege,
     "--unprivileged": lambda values, text: _privilege(values, "stapusr"),
+    "--sign-module": _put("sign_module"),
+    "--sign-module-default": _flag("sign_module", ""),
     "--skip-badvars": _flag("skip_badvars"),
     "--suppress-handler-errors": _flag("suppress_handler_errors"),
     "--suppress-time-limits": _suppress_time_limits,

@@ -6,6 +6,7 @@ Each check names what lacks and the command that mends it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def examine(target: Target) -> Iterator[Finding]:
     yield from _types(target)
     yield from _tools(target)
     if target.running:
-        yield from _running()
+        yield from _running(signing=False)
     yield from _guest()
 
 
@@ -91,7 +92,7 @@ def require_run(target: Target, options: Options) -> None:
     if options.vm is not None:
         _raise_first([f for f in _guest() if f.needed or not f.good], target)
     elif target.running:
-        _raise_first(list(_running()), target)
+        _raise_first(list(_running(signing=options.sign_module is not None)), target)
 
 
 def _raise_first(findings: Iterable[Finding], target: Target) -> None:
@@ -148,7 +149,7 @@ def _tools(target: Target) -> Iterator[Finding]:
         yield Finding(f"the program {tool}", shutil.which(tool) is not None, f"apt-get install {package}")
 
 
-def _running() -> Iterator[Finding]:
+def _running(signing: bool) -> Iterator[Finding]:
     yield Finding(
         "permission to load modules (root)", os.geteuid() == 0, "run pystap as root, or in a guest: pystap --vm"
     )
@@ -157,12 +158,32 @@ def _running() -> Iterator[Finding]:
         os.path.exists("/proc/modules") and _read("/proc/sys/kernel/modules_disabled") in {"0", ""},
         "reboot, or run the script in a guest: pystap --vm",
     )
-    locked = "[none]" not in _read("/sys/kernel/security/lockdown") and _read("/sys/kernel/security/lockdown") != ""
-    yield Finding(
-        "a kernel that is not locked down",
-        not locked,
-        "lockdown (Secure Boot) admits signed modules only: enroll a key and use --sign-module, or: pystap --vm",
-    )
+    yield from _signatures(signing)
+
+
+def _signatures(signing: bool) -> Iterator[Finding]:
+    """Whether the kernel loads modules without a signature that it can check."""
+    remedy = "sign the module with a key that the kernel knows: --sign-module[=DIR]; or run it in a guest: pystap --vm"
+    lockdown = re.search(r"\[(\w+)\]", _read("/sys/kernel/security/lockdown"))
+    locked = lockdown is not None and lockdown[1] != "none"
+    cause = " (lockdown, Secure Boot)" if _secure_boot() else " (lockdown)"
+    yield Finding(f"loading of unsigned modules{cause if locked else ''}", signing or not locked, remedy)
+    if not locked:
+        enforced = _read("/sys/module/module/parameters/sig_enforce") == "Y"
+        yield Finding("loading of unsigned modules (module.sig_enforce is off)", signing or not enforced, remedy)
+    if lockdown is not None and lockdown[1] == "confidentiality":
+        mend = "no probe can be armed under lockdown=confidentiality: boot with lockdown=integrity, or: pystap --vm"
+        yield Finding("kprobes and perf events (lockdown is not confidentiality)", False, mend)
+
+
+def _secure_boot() -> bool:
+    """The firmware's own word: four bytes of attributes, and a 1."""
+    for variable in Path("/sys/firmware/efi/efivars").glob("SecureBoot-*"):
+        try:
+            return variable.read_bytes()[4:5] == b"\1"
+        except OSError:
+            return False
+    return False
 
 
 def _guest() -> Iterator[Finding]:

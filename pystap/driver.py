@@ -93,9 +93,10 @@ class _Session:
         module = self._cached(key) if options.last_pass >= 4 else None
         if module is None:
             module = self._compile(scripts, target, key)
-        if module is None or options.last_pass < 5:
+        if module is None:
             return 0
-        return self._run_module(module, target)
+        module = self._deliver(self._signed(module, target))
+        return self._run_module(module, target) if options.last_pass == 5 else 0
 
     # --- passes 1 to 4
 
@@ -134,7 +135,7 @@ class _Session:
             built = self._build(source, target)
             said.append(f'compiled C into "{built.path.name}"')
         self._remember(key, built.path)
-        return self._deliver(built.path)
+        return built.path
 
     def _target(self) -> Target:
         from pystap.run import kernels
@@ -274,7 +275,7 @@ class _Session:
         for number in (3, 4):
             if options.verbose[number - 1]:
                 print(f"Pass {number}: using cached {module}", file=sys.stderr)
-        return self._deliver(module)
+        return module
 
     def _remember(self, key: str, module: Path) -> None:
         if not self.options.use_cache or self.options.keep:
@@ -288,6 +289,19 @@ class _Session:
         fresh = folder / f"{key}.{os.getpid()}"
         fresh.write_text(json.dumps({"module": str(module), "messages": messages, "files": files}))
         fresh.replace(folder / f"{key}.json")
+
+    def _signed(self, module: Path, target: Target) -> Path:
+        """With --sign-module a signed copy of the module."""
+        folder = self.options.sign_module
+        if folder is None:
+            return module
+        from pystap.build import signing
+
+        assert target.build_tree is not None
+        try:
+            return signing.sign(module, target.build_tree, signing.signing_key(folder))
+        except StapError as error:
+            raise PassError(4, str(error)) from None
 
     def _deliver(self, module: Path) -> Path:
         """With -m NAME the module is kept here under that name; after pass 4 its path is printed."""
@@ -373,7 +387,8 @@ def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> 
     """What decides a script's module: its text, the options that matter, the kernel, the library, and pystap itself."""
     neutral = replace(
         options, script=None, expression=None, verbose=(0,) * 5, output=None, command=None, pid=None, timeout=None,
-        globals=(), vm=None, color="", last_pass=5, suppress_warnings=False, buffer_mb=None, extra={},
+        globals=(), vm=None, color="", last_pass=5, suppress_warnings=False, buffer_mb=None,
+        sign_module=None, extra={},
     )  # fmt: skip
     digest = hashlib.sha256(repr(neutral).encode("utf-8", "surrogateescape"))
     for script in scripts:

@@ -48,6 +48,7 @@ class Options:
     color: str = "auto"
     compatible: str | None = None
     privilege: str = "stapdev"
+    sign_module: str | None = None  # --sign-module[=FOLDER]: the key's folder, "" for the usual ones
     skip_badvars: bool = False
     suppress_handler_errors: bool = False
     suppress_time_limits: bool = False

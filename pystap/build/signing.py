@@ -1,4 +1,4 @@
-"""--sign-module: a module's signature by the kernel's own sign-file, with a Machine Owner Key (MOK) that the kernel knows.
+"""--sign-module: a module's signature by the kernel's own sign-file, with a Machine Owner Key that the kernel knows.
 
 Kernels under Secure Boot, or with module.sig_enforce, load nothing else.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,10 +100,7 @@ def _make_key(folder: Path) -> SigningKey:
         _run([*command, "-keyout", str(private), "-out", str(certificate)], "make a signing key")
         private.chmod(0o600)
         folder.mkdir(mode=0o700, exist_ok=True)
-        for file in (certificate, private):
-            shutil.copy(file, folder / file.name)
-        (folder / private.name).chmod(0o600)
-    key = SigningKey(folder / _PAIRS[0][0], folder / _PAIRS[0][1])
+        key = SigningKey(private.rename(folder / private.name), certificate.rename(folder / certificate.name))
     print(f"Made a signing key in {folder}; the kernel learns it by: {key.enroll}", file=sys.stderr)
     return key
 

@@ -120,6 +120,24 @@ static void explain_format(void)
 		say("  it was built for \"%s\"; build it again for this kernel\n", made_for);
 }
 
+static bool is_signed(void)
+{
+	static const char mark[] = "~Module signature appended~\n";
+	size_t length = sizeof(mark) - 1;
+
+	return image_size > length && !memcmp(image + image_size - length, mark, length);
+}
+
+static void explain_signature(void)
+{
+	if (is_signed())
+		say("  the kernel does not know the key that signed it; enroll its certificate (mokutil --import, then "
+		    "reboot), or name another key: --sign-module=DIR\n");
+	else
+		say("  the kernel loads signed modules only (module.sig_enforce): --sign-module[=DIR], or run it in a "
+		    "guest: --vm\n");
+}
+
 static void explain(int error)
 {
 	char state[64] = "";
@@ -131,7 +149,8 @@ static void explain(int error)
 		if (geteuid() != 0)
 			say("  only root may insert modules; run it with sudo, or in a guest: --vm\n");
 		else if (lockdown >= 0 && read(lockdown, state, sizeof(state) - 1) > 0 && !strstr(state, "[none]"))
-			say("  the kernel is locked down (Secure Boot); sign the module or run it in a guest: --vm\n");
+			say("  the kernel is locked down (Secure Boot) and loads signed modules only: --sign-module[=DIR], or "
+			    "run it in a guest: --vm\n");
 		else
 			say("  this kernel or container does not let modules be inserted; run it in a guest: --vm\n");
 		break;
@@ -141,7 +160,8 @@ static void explain(int error)
 	case EKEYREJECTED:
 	case ENOKEY:
 	case EBADMSG:
-		say("  the kernel wants modules signed with a key that it knows\n");
+	case ENOPKG:
+		explain_signature();
 		break;
 	case ENOENT:
 		say("  it uses a symbol that this kernel does not export\n");
