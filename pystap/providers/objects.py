@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pystap.options import Options
 
 PREFIXES = tuple(head + tail for head in ("process", "process(str)", "process(num)") for tail in ("", ".library(str)"))
+_MULTIARCH = "/usr/lib/x86_64-linux-gnu"
+_LIBRARY_FOLDER = re.compile(r"(?:/usr)?/lib(?:64|\*|\?\?|\{[^/]*\})?/(?=[^/]+$)")
 _SEARCHED = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
 
 
@@ -67,8 +69,7 @@ def require_uprobes(request: Request) -> None:
 def programs(name: str) -> list[str]:
     """The files that a path, a glob or a command's name means, scripts replaced by their interpreters."""
     if set("*?[{").intersection(name):
-        found = [p for pattern in _braces(name) for p in sorted(glob.glob(pattern)) if is_elf(p)]
-        return list(dict.fromkeys(os.path.realpath(p) for p in found))
+        return _matching(name) or _matching(_in_multiarch(name))
     path = find_program(name)
     seen: list[str] = []
     while (following := interpreter(path)) is not None and path not in seen:
@@ -77,10 +78,22 @@ def programs(name: str) -> list[str]:
     return [os.path.realpath(path)]
 
 
+def _matching(pattern: str) -> list[str]:
+    found = [p for part in _braces(pattern) for p in sorted(glob.glob(part)) if is_elf(p)]
+    return list(dict.fromkeys(os.path.realpath(p) for p in found))
+
+
+def _in_multiarch(name: str) -> str:
+    """A library's path in Debian's folder: scripts written elsewhere say /lib*/libc.so.6 or /usr/lib64/libc.so.6."""
+    return _LIBRARY_FOLDER.sub(_MULTIARCH + "/", name)
+
+
 def find_program(name: str) -> str:
     """A file by its path, else in PATH, else here; raises Unresolved where it is not found."""
     path = os.path.expanduser(name)
     candidate = path if "/" in path else shutil.which(path) or path
+    if not os.path.isfile(candidate):
+        candidate = _in_multiarch(candidate)
     if not os.path.isfile(candidate):
         where = "" if "/" in path else f" in PATH ({os.environ.get('PATH', '')}) or here"
         raise Unresolved(f"cannot find executable '{name}'", hint=f"there is no such file{where}")

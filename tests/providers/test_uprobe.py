@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -154,6 +155,12 @@ def test_programs(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert programs(f"{made}/{{pie,fix*}}") == [str(made / "pie"), str(made / "fixed")]
     with pytest.raises(Unresolved, match="cannot find executable 'nowhere'"):
         programs("nowhere")
+
+
+@pytest.mark.parametrize("path", ["/lib*/libc.so.6", "/usr/lib64/libc.so.6", "/lib64/libc.so.6", "/lib*/libc.so.*"])
+def test_libraries_where_other_distributions_have_them(path: str) -> None:
+    """Debian's libraries lie one folder deeper than in the scripts that most people share."""
+    assert programs(path) == [os.path.realpath("/usr/lib/x86_64-linux-gnu/libc.so.6")]
 
 
 def test_what_is_refused(made: Path, tmp_path: Path) -> None:
