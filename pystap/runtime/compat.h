@@ -58,6 +58,16 @@ static __always_inline unsigned long stap_kretprobe_address(struct kretprobe_ins
 #endif
 }
 
+/* Whether a registered kprobe stands on an ftrace call. */
+static __always_inline bool stap_kprobe_by_ftrace(const struct kprobe *kprobe)
+{
+#ifdef CONFIG_KPROBES_ON_FTRACE
+	return kprobe->flags & KPROBE_FLAG_FTRACE;
+#else
+	return false;
+#endif
+}
+
 /* --- ftrace -------------------------------------------------------------------------------------------- */
 
 #if STAP_HAVE_FTRACE_REGS

@@ -72,6 +72,7 @@ struct stap_pretty {
 struct stap_context {
 	u32 busy;
 	u32 cpu;
+	bool hooking;		/* the entry side of a return probe is under way: fentry.h */
 	struct stap_probe *probe;
 
 	/* Left by the engine. */

@@ -31,11 +31,11 @@ mount -t debugfs none /sys/kernel/debug 2>/dev/null
 mount -t tracefs none /sys/kernel/tracing 2>/dev/null
 look() {
     sleep 0.5
-    for name in uptime_proc_show __put_user_4; do
-        grep "$name" /sys/kernel/debug/kprobes/list | grep -q DISABLED && echo "$name disabled"
-        grep "$name" /sys/kernel/debug/kprobes/list | grep -qv DISABLED && echo "$name enabled"
+    grep __put_user_4 /sys/kernel/debug/kprobes/list | grep -q DISABLED && echo "__put_user_4 disabled"
+    grep __put_user_4 /sys/kernel/debug/kprobes/list | grep -qv DISABLED && echo "__put_user_4 enabled"
+    for name in uptime_proc_show version_proc_show; do
+        grep -q $name /sys/kernel/tracing/enabled_functions && echo $name traced
     done
-    grep -q version_proc_show /sys/kernel/tracing/enabled_functions && echo version_proc_show traced
     cat /proc/uptime /proc/version /proc/uptime > /dev/null
     sleep 0.5
     cat /proc/systemtap/*/counts
@@ -50,8 +50,8 @@ for value in 1 0 1; do
 done
 """
 
-DISARMED = ["uptime_proc_show disabled", "__put_user_4 disabled"]
-ARMED = ["uptime_proc_show enabled", "__put_user_4 enabled", "version_proc_show traced"]
+DISARMED = ["__put_user_4 disabled"]
+ARMED = ["__put_user_4 enabled", "uptime_proc_show traced", "version_proc_show traced"]
 
 
 def ready(series: str, work: Path, capsys: pytest.CaptureFixture[str], script: str, *options: str) -> Path:

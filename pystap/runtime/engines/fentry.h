@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * fentry.h: the part of the kprobe engine for entries of functions that begin
- * with an ftrace call: one ftrace_ops with a filter serves them all, so that
- * arming thousands takes one pass over the kernel's text, and a hit costs no
- * kprobe. There is a group for the kernel and one for each module, and for each
+ * fentry.h: the part of the kprobe engine for functions that begin with an
+ * ftrace call: one ftrace_ops with a filter serves them all, so that arming
+ * thousands takes one pass over the kernel's text, and a hit costs no kprobe.
+ * Of a return probe this is the entry side: its kretprobe is registered but
+ * not armed, and called from here. There is a group for the kernel and one for each module, and for each
  * condition on which probes are armed one more, to come and go as a whole. A hit may
  * come in any context that ftrace traces, NMI included; it takes no lock and
  * searches a table that is only freed when ftrace has waited for everyone to
@@ -17,6 +18,7 @@
 struct stap_fentry {
 	unsigned long address;	/* of the function */
 	struct stap_probe *probe;
+	struct kretprobe *kretprobe;	/* NULL: the probe is of the entry */
 };
 
 struct stap_fentries {
@@ -37,10 +39,40 @@ enum {
 	STAP_FENTRY_BATCH = 128,
 };
 
+/*
+ * What the kprobe of a kretprobe would do if it were armed: have the function
+ * return into the kernel's hands. What that calls may be probed itself.
+ */
+static __always_inline void stap_fentry_hook(const struct stap_fentry *at, struct pt_regs *regs)
+{
+	struct kprobe *kprobe = &at->kretprobe->kp;
+	struct stap_context *c;
+
+	if (unlikely(stap_state_now() != STAP_STATE_RUNNING))
+		return;
+	preempt_disable_notrace();
+	c = __this_cpu_read(stap_contexts);
+	if (unlikely(c->busy || c->hooking)) {
+		stap_skip(at->probe, STAP_SKIP_REENTRANT);
+	} else {
+		c->hooking = true;
+		barrier();
+		kprobe->pre_handler(kprobe, regs);
+		barrier();
+		c->hooking = false;
+	}
+	preempt_enable_notrace();
+}
+
 static __always_inline void stap_fentry_run(const struct stap_fentry *at, struct pt_regs *regs)
 {
-	struct stap_context *c = stap_enter(at->probe);
+	struct stap_context *c;
 
+	if (at->kretprobe) {
+		stap_fentry_hook(at, regs);
+		return;
+	}
+	c = stap_enter(at->probe);
 	if (!c)
 		return;
 	c->regs = regs;
@@ -91,12 +123,12 @@ static struct stap_fentries *stap_fentries_new(const char *module, unsigned int 
 	return group;
 }
 
-static bool stap_fentries_add(struct stap_fentries *group, unsigned long address, struct stap_probe *probe)
+static bool stap_fentries_add(struct stap_fentries *group, unsigned long address, struct stap_probe *probe,
+			      struct kretprobe *kretprobe)
 {
 	if (!group || group->count == group->most)
 		return false;
-	group->table[group->count].address = address;
-	group->table[group->count++].probe = probe;
+	group->table[group->count++] = (struct stap_fentry){ address, probe, kretprobe };
 	return true;
 }
 
@@ -194,7 +226,8 @@ static struct stap_fentries *stap_fentries_new(const char *module, unsigned int 
 	return NULL;
 }
 
-static bool stap_fentries_add(struct stap_fentries *group, unsigned long address, struct stap_probe *probe)
+static bool stap_fentries_add(struct stap_fentries *group, unsigned long address, struct stap_probe *probe,
+			      struct kretprobe *kretprobe)
 {
 	return false;
 }

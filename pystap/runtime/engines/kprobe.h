@@ -46,8 +46,8 @@ struct stap_kprobe {
 	const struct stap_kprobe_site *site;
 	struct stap_probe *probe;
 	char *name;			/* "module:symbol" */
-	bool armed;
-	bool armed_by_group;
+	bool armed;			/* registered: to be unregistered */
+	bool armed_by_group;		/* fentry.h calls it; a kretprobe is registered besides, but disabled */
 	bool refused;
 	unsigned long address;		/* 0: for the kernel to look up */
 };
@@ -248,9 +248,15 @@ static void stap_kprobe_instead(struct stap_probe *probe)
 {
 	unsigned int i;
 
-	for (i = 0; i < stap_kprobe_count; i++)
-		if (stap_kprobes[i].probe == probe)
-			stap_kprobes[i].armed_by_group = false;
+	for (i = 0; i < stap_kprobe_count; i++) {
+		struct stap_kprobe *k = &stap_kprobes[i];
+
+		if (k->probe != probe || !k->armed_by_group)
+			continue;
+		k->armed_by_group = false;
+		if (k->armed && !stap_idle(probe))
+			enable_kprobe(&k->kretprobe.kp);
+	}
 }
 
 static bool stap_kprobe_is_in(const struct stap_kprobe *k, const char *module)
@@ -266,14 +272,43 @@ static struct stap_fentries *stap_kprobe_group_of(struct stap_fentries *group, c
 	return group;
 }
 
+/*
+ * Whether fentry.h takes the site. A return needs a kretprobe nevertheless, but
+ * one that is not armed: arming one by one would take a pass over all that
+ * ftrace knows for each.
+ */
+static bool stap_kprobe_join(struct stap_kprobe *k, struct stap_fentries *group)
+{
+	struct kretprobe *kretprobe = k->site->is_return ? &k->kretprobe : NULL;
+	int error;
+
+	if (!group)
+		return false;
+	if (!kretprobe)
+		return k->address && stap_fentries_add(group, k->address, k->probe, NULL);
+	stap_kprobe_prepare(k, k->address);
+	kretprobe->kp.flags = KPROBE_FLAG_DISABLED;
+	error = register_kretprobe(kretprobe);
+	k->armed = !error;
+	k->refused = error;
+	if (error)
+		stap_kprobe_refused(k->probe, error);
+	else if (stap_kprobe_by_ftrace(&kretprobe->kp) &&
+		 stap_fentries_add(group, (unsigned long)kretprobe->kp.addr, k->probe, kretprobe))
+		return true;
+	else if (!stap_idle(k->probe))
+		enable_kprobe(&kretprobe->kp);
+	return false;
+}
+
 /* A place that is not known is for the kernel to look up; in a module, the first ones at once, to learn of the others. */
 static void stap_kprobe_find(struct stap_kprobe *k, struct stap_fentries *group, struct stap_kprobe_bases *bases)
 {
 	const struct stap_kprobe_site *site = k->site;
 
 	k->address = stap_kprobe_address(site, bases);
-	if (site->fentry && !site->is_return && !site->offset && k->address)
-		k->armed_by_group = stap_fentries_add(stap_kprobe_group_of(group, site->probe), k->address, site->probe);
+	if (site->fentry && !site->offset && (k->address || !site->module))
+		k->armed_by_group = stap_kprobe_join(k, stap_kprobe_group_of(group, site->probe));
 	if (k->address || site->kind != STAP_PLACE_MODULE || bases->count == ARRAY_SIZE(bases->at))
 		return;
 	stap_kprobe_arm(k, 0);
@@ -463,7 +498,7 @@ static int stap_kprobe_rearm_one(struct stap_kprobe *k)
 	struct kprobe *kprobe = &k->kretprobe.kp;
 	bool idle = stap_idle(k->probe);
 
-	if (!k->armed || kprobe->flags & KPROBE_FLAG_GONE || idle == kprobe_disabled(kprobe))
+	if (!k->armed || k->armed_by_group || kprobe->flags & KPROBE_FLAG_GONE || idle == kprobe_disabled(kprobe))
 		return 0;
 	return idle ? disable_kprobe(kprobe) : enable_kprobe(kprobe);
 }
