@@ -5,11 +5,15 @@ A /dev/kvm that opens proves nothing: nested and microVM hosts offer one under w
 
 from __future__ import annotations
 
+import functools
 import os
+import re
+import subprocess
 
 from pystap import paths
 from pystap.diagnostics import StapError
 from pystap.run.kernels import Kernel
+from pystap.run.machine import QEMU
 
 _DEVICE = "/dev/kvm"
 _SECONDS = 6.0  # a guest is up within one where KVM works
@@ -26,6 +30,22 @@ def choose(kernel: Kernel) -> str:
         answer = "kvm" if _comes_up(kernel) else "tcg"
         known.write_text(answer)
         return answer
+
+
+def software(cpus: int) -> str:
+    """How QEMU is told to emulate that many CPUs.
+
+    Before 8.1 one thread has to do it for all of them: a CPU that translates code while another one patches it may
+    keep the old code for good, and a kernel that sets and removes breakpoints dies of one that is not there any more.
+    """
+    return "tcg" if cpus == 1 or _version() >= (8, 1) else "tcg,thread=single"
+
+
+@functools.cache
+def _version() -> tuple[int, ...]:
+    done = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _machine() -> str:

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from pystap.diagnostics import StapError
-from pystap.run import binaries, machine
+from pystap.run import accel, binaries, machine
 from pystap.run.initramfs import Initramfs
 from pystap.run.kernels import Kernel, module_content
 from pystap.run.machine import Machine, Spec
@@ -302,7 +302,8 @@ class Guest:
         kernel = self.kernel
         sources = (Path(__file__), binaries.guest(), _busybox())
         archive = lambda: _base_archive(kernel).content()  # noqa: E731
-        spec = Spec(kernel, archive, sources, self.memory, self.cpus, self.accel, self.counting)
+        how = accel.software(self.cpus) if self.accel == "tcg" else self.accel
+        spec = Spec(kernel, archive, sources, self.memory, self.cpus, how, self.counting)
         if self.use_template and self.accel.startswith("tcg") and not self.counting:
             try:
                 return self._restored(spec)

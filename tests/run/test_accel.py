@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,3 +40,20 @@ def test_without_a_device_nothing_is_probed(device: Path, monkeypatch: pytest.Mo
     device.unlink()
     monkeypatch.setattr(accel, "_comes_up", lambda kernel: pytest.fail("probed"))
     assert accel.choose(KERNEL) == "tcg"
+
+
+@pytest.mark.parametrize(
+    ("said", "cpus", "answer"),
+    [
+        ("QEMU emulator version 7.2.22 (Debian 1:7.2)", 1, "tcg"),
+        ("QEMU emulator version 7.2.22 (Debian 1:7.2)", 2, "tcg,thread=single"),
+        ("QEMU emulator version 8.1.0", 2, "tcg"),
+        ("QEMU emulator version 10.0.2", 2, "tcg"),
+        ("", 2, "tcg,thread=single"),
+    ],
+)
+def test_threads_of_software_emulation(monkeypatch: pytest.MonkeyPatch, said: str, cpus: int, answer: str) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *words, **options: SimpleNamespace(stdout=said))
+    accel._version.cache_clear()
+    assert accel.software(cpus) == answer
+    accel._version.cache_clear()

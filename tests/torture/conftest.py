@@ -20,9 +20,6 @@ FULL = bool(os.environ.get("PYSTAP_TORTURE"))
 COMPLAINTS = re.compile(
     r"BUG:|WARNING:|Oops|Call Trace|rcu.*stall|soft lockup|hard LOCKUP|corruption|use-after-free|unable to handle"
 )
-# One thread for all CPUs: QEMU before 8.1 may run code that another CPU has just patched (its translation is not locked
-# against that), and the kernel then dies of a breakpoint that is not there any more.
-ACCEL = "tcg,thread=single"
 LOAD = Path(__file__).with_name("load.sh")
 
 
@@ -45,7 +42,7 @@ def guest(series: str) -> Iterator[Guest]:
     kernel = available(series)
     if reason or kernel is None:
         pytest.skip(reason or f"no kernel {series}")
-    with Guest(kernel, files={RUNNER: binaries.runner(), "/bin/load": LOAD}, cpus=2, accel=ACCEL) as made:
+    with Guest(kernel, files={RUNNER: binaries.runner(), "/bin/load": LOAD}, cpus=2) as made:
         made.sh("dmesg -c", timeout=60)
         yield made
         check_quiet(made)
