@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pystap import STAP_VERSION, __version__
+from pystap import STAP_VERSION, __version__, paths
 from pystap.diagnostics import StapError
 from pystap.options import Options
 
@@ -404,8 +404,13 @@ _ACTIONS: dict[str, Action] = {
 def _rc_words() -> list[str]:
     """The words of $SYSTEMTAP_DIR/rc (default ~/.systemtap/rc), which stand before the command line's."""
     folder = os.environ.get("SYSTEMTAP_DIR") or os.path.expanduser("~/.systemtap")
+    name = os.path.join(folder, "rc")
     try:
-        with open(os.path.join(folder, "rc"), encoding="utf-8") as file:
+        with open(name, encoding="utf-8") as file:
+            reason = paths.foreign(Path(os.path.realpath(name)))
+            if reason:
+                print(f"WARNING: {name} {reason}; its options are not used", file=sys.stderr)
+                return []
             return [word for line in file for word in shlex.split(line, comments=True)]
     except (OSError, ValueError):
         return []

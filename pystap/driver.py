@@ -308,7 +308,7 @@ class _Session:
         options = self.options
         if options.module_name:
             copy = Path(f"{options.module_name}.ko")
-            shutil.copy(module, copy)
+            _replace(module, copy)
             if options.last_pass == 4:
                 print(copy)
             return copy.resolve()
@@ -439,6 +439,15 @@ def _folder_identity(folder: Path) -> str:
             stat = os.stat(os.path.join(root, name))
             parts.append(f"{root}/{name}:{stat.st_size}:{stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _replace(module: Path, copy: Path) -> None:
+    """Copies a module into the working directory, not through a link that somebody may have put there."""
+    with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".stap") as work:
+        fresh = Path(work, copy.name)
+        shutil.copy(module, fresh)
+        fresh.chmod(0o644)
+        fresh.replace(copy)
 
 
 def use_color(options: Options) -> bool:

@@ -1,9 +1,16 @@
-"""Where pystap's own files and its cache lie, in a source tree and in an installed wheel alike."""
+"""Where pystap's own files and its cache lie, in a source tree and in an installed wheel alike.
+
+What is in the cache ends up in a kernel: it is used only where nobody but its user (and root) can have written it.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+import stat
 from pathlib import Path
+
+from pystap.diagnostics import StapError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -35,11 +42,41 @@ def tapsets() -> Path:
 
 
 def cache(*parts: str) -> Path:
-    """The cache directory, or a path inside it; made when it does not exist."""
+    """The cache directory, or a path inside it; made when it does not exist, refused where others can write."""
     root = _cache_root()
     path = root.joinpath(*parts)
     path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _check_way_to(root)
+    for part in (path, *path.parents)[: len(path.parts) - len(root.parts)]:
+        _check(part)
     return path
+
+
+def foreign(path: Path) -> str:
+    """Why somebody else might decide what is at a path; "" where only this user and root can."""
+    found = os.lstat(path)
+    if found.st_uid not in (0, os.geteuid()):
+        return f"belongs to another user (uid {found.st_uid})"
+    mode = found.st_mode
+    if stat.S_ISLNK(mode) or (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+        return ""  # in a sticky folder nobody touches what is another's
+    group = mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid())  # a group of the user's own is usual
+    return "can be written by other users" if mode & stat.S_IWOTH or group else ""
+
+
+def _check(path: Path) -> None:
+    reason = foreign(path)
+    if reason:
+        remedy = "set PYSTAP_CACHE to a folder of your own (with sudo: sudo -H)"
+        raise StapError(f"the cache is not used, since {path} {reason}\n  {remedy}, or mend it: chown, chmod go-w")
+
+
+@functools.cache
+def _check_way_to(root: Path) -> None:
+    """Every folder and link from / to the cache: whoever owns one of them can put another cache there."""
+    spelt = Path(os.path.abspath(root))
+    for path in dict.fromkeys((*reversed(spelt.parents), spelt, *reversed(spelt.resolve().parents), spelt.resolve())):
+        _check(path)
 
 
 def _cache_root() -> Path:

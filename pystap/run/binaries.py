@@ -16,7 +16,7 @@ from pystap.diagnostics import StapError
 FLAGS = ("-std=gnu11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Wno-sign-compare")
 GUEST_SOURCES = ("guest.c",)
 RUNNER_SOURCES = (
-    "main.c", "options.c", "module.c", "control.c", "relay.c", "format.c", "child.c", "output.c", "limits.c",
+    "main.c", "options.c", "module.c", "control.c", "relay.c", "format.c", "child.c", "output.c", "limits.c", "trust.c",
 )  # fmt: skip
 
 

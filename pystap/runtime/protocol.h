@@ -27,8 +27,9 @@ typedef int32_t s32;
 typedef int64_t s64;
 #endif
 
+#define STAP_PROTOCOL_VERSION 1		/* also in the module's .modinfo: who built it, before it is loaded */
+
 enum {
-	STAP_PROTOCOL_VERSION = 1,
 	STAP_RECORD_MAGIC = 0x5953,
 	STAP_ALIGN = 8,
 };

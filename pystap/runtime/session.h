@@ -339,6 +339,7 @@ static int stap_session_load(const struct stap_part *parts, unsigned int part_co
 	}										\
 	module_init(stap_module_init);							\
 	module_exit(stap_module_exit);							\
+	MODULE_INFO(stap_protocol, __stringify(STAP_PROTOCOL_VERSION));			\
 	MODULE_LICENSE("GPL")
 
 #endif

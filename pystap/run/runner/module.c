@@ -59,17 +59,21 @@ bool module_open(struct module_file *file, const char *path)
 {
 	struct stat stat;
 
-	file->fd = open(path, O_RDONLY | O_CLOEXEC);
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file->fd < 0 || fstat(file->fd, &stat)) {
 		say("ERROR: Couldn't open module '%s': %s\n", path, strerror(errno));
 		return false;
 	}
+	if (!trust_file(&stat, path))
+		return false;
 	image_size = stat.st_size;
 	image = mmap(NULL, image_size, PROT_READ, MAP_PRIVATE, file->fd, 0);
 	if (image == MAP_FAILED || !*information("vermagic")) {
 		say("ERROR: '%s' is not a kernel module\n", path);
 		return false;
 	}
+	if (!trust_builder(information("stap_protocol"), path))
+		return false;
 	snprintf(file->name, sizeof(file->name), "%s", information("name"));
 	if (!file->name[0]) {
 		say("ERROR: '%s' does not say the name of its module\n", path);
@@ -269,7 +273,7 @@ bool module_insert(struct module_file *file, const char *parameters)
 {
 	int log, error = 0;
 
-	if (!builds_fit())
+	if (!trust_release(information("vermagic")) || !builds_fit())
 		return false;
 	log = log_open();
 	if (syscall(SYS_finit_module, file->fd, parameters, 0) &&

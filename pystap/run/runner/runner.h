@@ -59,6 +59,12 @@ void module_remove_orphans(void);
 int module_lock(void);
 void module_unlock(int lock);
 
+/* trust.c: refusals are said */
+struct stat;
+bool trust_file(const struct stat *file, const char *path);
+bool trust_builder(const char *protocol, const char *path);
+bool trust_release(const char *vermagic);
+
 /* control.c: the module's cmd file */
 int control_open(const char *name);
 bool control_start(int control, pid_t target);
