@@ -102,6 +102,7 @@ enum stap_command_type {
 	STAP_COMMAND_START = 1,	/* arm everything, run begin probes; the write returns when that is done */
 	STAP_COMMAND_STOP = 2,	/* disarm everything, run end probes; the write returns when that is done */
 	STAP_COMMAND_DETACH = 3,	/* stay armed without a runner; whoever opens cmd next takes over */
+	STAP_COMMAND_EXIT = 4,	/* as exit() does, at any moment: a START that is under way arms nothing more */
 };
 
 enum stap_command_flags {

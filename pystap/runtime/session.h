@@ -144,7 +144,7 @@ static int stap_cmd_open(struct inode *inode, struct file *file)
 		return -EBUSY;
 	}
 	stap_transport_keep();
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);	/* EXIT is written while the write of START is under way */
 }
 
 /* Before the file that the caller holds goes, so the module does not. */
@@ -187,6 +187,10 @@ static ssize_t stap_cmd_write(struct file *file, const char __user *from, size_t
 		return -EINVAL;
 	if (command.version != STAP_PROTOCOL_VERSION)
 		return -EPROTO;
+	if (command.type == STAP_COMMAND_EXIT) {
+		stap_request_exit();
+		return count;
+	}
 	mutex_lock(&stap_session_mutex);
 	switch (command.type) {
 	case STAP_COMMAND_START:

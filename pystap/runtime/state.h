@@ -36,6 +36,12 @@ static inline enum stap_state stap_state_now(void)
 	return atomic_read(&stap_state);
 }
 
+/* Whether no handler starts any more but end probes: what is not armed yet need not be. */
+static inline bool stap_is_ending(void)
+{
+	return stap_state_now() >= STAP_STATE_STOPPING;
+}
+
 /* Moves to `to` only from `from`; says whether it did. */
 static inline bool stap_state_move(enum stap_state from, enum stap_state to)
 {

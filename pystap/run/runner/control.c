@@ -41,6 +41,11 @@ void control_stop(int control)
 	command(control, STAP_COMMAND_STOP, 0, 0);
 }
 
+void control_exit(int control)
+{
+	command(control, STAP_COMMAND_EXIT, 0, 0);
+}
+
 bool control_detach(int control, bool recorder)
 {
 	return command(control, STAP_COMMAND_DETACH, 0, recorder ? STAP_FLAG_RECORDER : 0);

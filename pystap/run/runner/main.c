@@ -193,6 +193,7 @@ static int request(enum stap_command_type type, pid_t target, bool *asked)
 				return EINTR;
 			}
 			*asked = true;
+			control_exit(control);
 		}
 		relay_pass();
 	}

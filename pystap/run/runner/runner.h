@@ -69,6 +69,7 @@ bool trust_release(const char *vermagic);
 int control_open(const char *name);
 bool control_start(int control, pid_t target);
 void control_stop(int control);
+void control_exit(int control);		/* while control_start() runs in another thread: it arms nothing more */
 bool control_detach(int control, bool recorder);
 bool control_status(int control, struct stap_status *status);
 

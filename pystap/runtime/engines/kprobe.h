@@ -349,7 +349,7 @@ static void stap_kprobe_arm_rest(const char *module)
 {
 	unsigned int i;
 
-	for (i = 0; i < stap_kprobe_count; i++) {
+	for (i = 0; i < stap_kprobe_count && !stap_is_ending(); i++) {
 		struct stap_kprobe *k = &stap_kprobes[i];
 
 		if (!stap_kprobe_is_in(k, module) || k->armed || k->armed_by_group || k->refused)

@@ -304,7 +304,7 @@ static int stap_uprobe_arm_all(void)
 	unsigned int i;
 	int error;
 
-	for (i = 0; i < stap_uprobe_count; i++) {
+	for (i = 0; i < stap_uprobe_count && !stap_is_ending(); i++) {
 		struct stap_uprobe *u = &stap_uprobes[i];
 
 		u->site = &stap_uprobe_sites[i];
