@@ -23,6 +23,7 @@ from pathlib import Path
 
 from pystap import paths
 from pystap.diagnostics import StapError
+from pystap.run import clock
 from pystap.run.kernels import Kernel
 
 QEMU = "qemu-system-x86_64"
@@ -32,7 +33,7 @@ COMMAND_LINE = (
     "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
 )
 TEMPLATES_KEPT = 4
-TEMPLATE_FORMAT = 1  # to be raised when a change of this file makes old templates useless
+TEMPLATE_FORMAT = 2  # to be raised when a change of this file makes old templates useless
 SAVE_SECONDS = 60.0
 
 
@@ -159,6 +160,12 @@ def _memory(spec: Spec, ram: Path | None, shared: bool = False) -> list[str]:
     return ["-m", size, "-object", backend]
 
 
+def _command_line(spec: Spec) -> str:
+    """With the speed of the time stamp counter, where that is this machine's under emulation."""
+    khz = clock.tsc_khz() if spec.accel.startswith("tcg") and not spec.counting else None
+    return f"{COMMAND_LINE} tsc_early_khz={khz}" if khz else COMMAND_LINE
+
+
 def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -> Machine:
     qemu = shutil.which(QEMU)
     if qemu is None:
@@ -172,7 +179,7 @@ def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -
         *(qemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-machine", "pc,usb=off,hpet=off,memory-backend=ram", "-accel", spec.accel),
         *("-cpu", "max" if spec.accel.startswith("tcg") else "host", "-smp", str(spec.cpus)),
-        *("-kernel", str(spec.kernel.vmlinuz), "-append", COMMAND_LINE),
+        *("-kernel", str(spec.kernel.vmlinuz), "-append", _command_line(spec)),
         *(("-icount", "shift=0,sleep=off") if spec.counting else ()),
         *("-serial", f"file:{work}/console", *options, *_port_options(theirs)),
     ]

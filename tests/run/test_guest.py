@@ -182,6 +182,18 @@ def test_a_cold_boot_without_template(kernel: kernels.Kernel) -> None:
 
 
 @pytest.mark.vm
+def test_the_guests_clock_runs_as_this_machines(kernel: kernels.Kernel) -> None:
+    """A busy host makes the guest's own measurement wrong by whole factors."""
+    uptime = "cut -d' ' -f1 /proc/uptime"
+    with Guest(kernel) as guest:
+        start = time.monotonic()
+        first = float(guest.sh(uptime).stdout)
+        time.sleep(0.5)
+        last = float(guest.sh(uptime).stdout)
+        here = time.monotonic() - start
+    assert 0.4 < last - first < here + 0.1
+
+
 def test_unknown_module(kernel: kernels.Kernel) -> None:
     with pytest.raises(StapError, match="has no module nosuch"), Guest(kernel, modules=("nosuch",)):
         pass
