@@ -4,26 +4,62 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pystap import cli
-from pystap.run import binaries
+from pystap.run import binaries, kernels
 from pystap.run.kernels import REALTIME
 from pystap.run.vm import Guest
 from tests.support.kernels import RUNNER, SERIES, available, can_boot
 
-# Every function, hundreds of kills: hours of emulation. Without it the tests take what a test suite can spare.
+# Every function, hundreds of kills: at least ten minutes of each kernel. Otherwise what a test suite can spare.
 FULL = bool(os.environ.get("PYSTAP_TORTURE"))
+SECONDS_OF_EACH_KERNEL = 600
 COMPLAINTS = re.compile(
     r"BUG:|WARNING:|Oops|Call Trace|rcu.*stall|soft lockup|hard LOCKUP|corruption|use-after-free|unable to handle"
 )
 LOAD = Path(__file__).with_name("load.sh")
+ARMED = Path(__file__).with_name("armed.sh")
 
 
 ALL_SERIES = (*SERIES, *(series + REALTIME for series in SERIES)) if FULL else SERIES
+
+
+@dataclass(slots=True)
+class Figures:
+    """What one kernel has been through."""
+
+    seconds: float = 0.0  # that guests of it were up
+    guests: int = 0
+    probes: int = 0  # armed, one after another or at once
+    events: int = 0
+    kills: int = 0  # runners, survived
+
+
+FIGURES: dict[str, Figures] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of each kernel."""
+    if not FIGURES:
+        return
+    terminalreporter.section("torture")
+    for series, figures in FIGURES.items():
+        terminalreporter.line(
+            f"{kernels.find(series).release}: {figures.seconds:.0f} s in {figures.guests} guests, "
+            f"{figures.probes} probes armed, {figures.events} events, {figures.kills} kills survived"
+        )
+
+
+@pytest.fixture
+def figures(series: str) -> Figures:
+    """To be added to."""
+    return FIGURES.setdefault(series, Figures())
 
 
 @pytest.fixture(params=ALL_SERIES, scope="session")
@@ -36,16 +72,19 @@ def series(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def guest(series: str) -> Iterator[Guest]:
+def guest(series: str, figures: Figures) -> Iterator[Guest]:
     """A guest of two CPUs with pystap-run and /bin/load; its kernel must not have complained in the end."""
     reason = can_boot()
     kernel = available(series)
     if reason or kernel is None:
         pytest.skip(reason or f"no kernel {series}")
-    with Guest(kernel, files={RUNNER: binaries.runner(), "/bin/load": LOAD}, cpus=2) as made:
+    with Guest(kernel, files={RUNNER: binaries.runner(), "/bin/load": LOAD, "/bin/armed": ARMED}, cpus=2) as made:
         made.sh("dmesg -c", timeout=60)
+        began = time.monotonic()
         yield made
         check_quiet(made)
+        figures.seconds += time.monotonic() - began
+        figures.guests += 1
 
 
 def check_quiet(guest: Guest) -> None:
@@ -63,3 +102,8 @@ def compiled(series: str, capsys: pytest.CaptureFixture[str], text: str, *option
     done = capsys.readouterr()
     assert status == 0, done.err
     return Path(done.out.split()[-1]).read_bytes()
+
+
+def armed(guest: Guest) -> int:
+    """How many probes /bin/armed has seen."""
+    return int(guest.sh("cat /tmp/armed", timeout=60).stdout)

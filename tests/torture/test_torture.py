@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pystap.run.vm import Guest
-from tests.torture.conftest import FULL, check_quiet, compiled
+from tests.torture.conftest import FULL, SECONDS_OF_EACH_KERNEL, Figures, armed, check_quiet, compiled
 
 pytestmark = pytest.mark.vm
 slow = pytest.mark.slow  # only in make torture
@@ -19,67 +19,90 @@ UNLIMITED = ("-DSTP_NO_OVERLOAD", "-DMAXSKIPPED=1000000000")
 # Where hits are many and nested: system calls, files, memory, locks, the scheduler.
 FAMILIES = [("vfs_*", ".return"), ("[s]*", ".call")]
 if FULL:
-    FAMILIES += [(f"{first}*", ".call") for first in "abcdefghijklmnopqrtuvwxyz_"]
-    FAMILIES += [(f"{family}*", ".return") for family in ("tcp", "ksys", "__x64_sys", "sched", "kmem", "do_")]
-KILLS = 200 if FULL else 4
-SECONDS = 20 if FULL else 1
+    FAMILIES = [(f"[{letters}]*", ".call") for letters in ("a-c", "d-h", "i-o", "p-r", "s", "t-v", "w-zA-Z", "_")]
+    FAMILIES += [(f"{family}*", ".return") for family in ("vfs", "tcp", "ksys", "__x64_sys", "sched", "kmem", "do_")]
+    FAMILIES += [(f"[{letters}]*", ".return") for letters in ("g-j", "k-o", "q", "v-zA-Z")]
+SIGNALS = ("KILL", "INT", "KILL everyone", "TERM")
+KILLS = 240 if FULL else 4
+KILLS_AT_ONCE = 20
+SECONDS = 4 if FULL else 1
 
 
 @pytest.mark.parametrize(("family", "suffix"), FAMILIES)
 def test_every_function(
-    guest: Guest, series: str, capsys: pytest.CaptureFixture[str], family: str, suffix: str
+    guest: Guest, figures: Figures, series: str, capsys: pytest.CaptureFixture[str], family: str, suffix: str
 ) -> None:
     """All functions of a family, under a load, without overload protection."""
     text = f'global n probe kernel.function("{family}"){suffix} {{ n++ }} probe end {{ println(n) }}'
     guest.put("/tmp/stap_all.ko", compiled(series, capsys, text, *UNLIMITED))
-    done = guest.sh(f"pystap-run -w -c '/bin/load {SECONDS}' /tmp/stap_all.ko", timeout=600)
+    done = guest.sh(f"pystap-run -w -c 'sh -c \"/bin/armed; /bin/load {SECONDS}\"' /tmp/stap_all.ko", timeout=900)
     assert (done.status, done.stderr) == (0, b"")
     events = int(done.stdout)
     assert events > 0
+    figures.probes += armed(guest)
+    figures.events += events
+
+
+EVERYTHING = """
+global a%[50], s%[20], t, str, n
+function deep(x) { return x > 4 ? x : deep(x + 1) }
+probe kernel.function("vfs_read"), kernel.function("ktime_get"), kernel.function("__schedule"),
+      kernel.function("hrtimer_interrupt"), kernel.function("kfree"), kernel.function("vfs_write").return {
+    a[execname(), deep(0)] = n++
+    s[tid() % 30] <<< n
+    t <<< n
+    str = sprintf("%s %d %p", execname(), tid(), n)
+    if (n % 100 == 0) { printf("%s %s\\n", str, ppfunc()) print_backtrace() }
+    try { if (n % 10 == 0) println(kernel_string(n)) } catch { }
+    if (n % 1000 == 0) { foreach (x in s) printf("%d ", @avg(s[x])) delete a }
+}
+probe timer.profile, timer.ms(1) { a[execname(), cpu()] = n++  s[cpu()] <<< n }
+probe end { printf("\\nevents %d %d\\n", n, @count(t)) }
+"""
 
 
 def test_everything_a_handler_can_do_on_hot_paths(
-    guest: Guest, series: str, capsys: pytest.CaptureFixture[str]
+    guest: Guest, figures: Figures, series: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Strings, arrays, statistics, backtraces, printing and errors, in interrupts, with locks that are fought for."""
-    text = """
-    global a%[50], s%[20], t, str, n
-    function deep(x) { return x > 4 ? x : deep(x + 1) }
-    probe kernel.function("vfs_read"), kernel.function("ktime_get"), kernel.function("__schedule"),
-          kernel.function("hrtimer_interrupt"), kernel.function("kfree"), kernel.function("vfs_write").return {
-        a[execname(), deep(0)] = n++
-        s[tid() % 30] <<< n
-        t <<< n
-        str = sprintf("%s %d %p", execname(), tid(), n)
-        if (n % 100 == 0) { printf("%s %s\\n", str, ppfunc()) print_backtrace() }
-        try { if (n % 10 == 0) println(kernel_string(n)) } catch { }
-        if (n % 1000 == 0) { foreach (x in s) printf("%d ", @avg(s[x])) delete a }
-    }
-    probe timer.profile, timer.ms(1) { a[execname(), cpu()] = n++  s[cpu()] <<< n }
-    probe end { printf("\\nevents %d %d\\n", n, @count(t)) }
-    """
-    guest.put("/tmp/stap_all.ko", compiled(series, capsys, text, *UNLIMITED))
-    done = guest.sh(f"pystap-run -w -c '/bin/load {SECONDS}' /tmp/stap_all.ko | grep ^events", timeout=600)
+    guest.put("/tmp/stap_all.ko", compiled(series, capsys, EVERYTHING, *UNLIMITED))
+    events_of_everything(guest, figures, SECONDS)
+
+
+def events_of_everything(guest: Guest, figures: Figures, seconds: int) -> None:
+    run = f"pystap-run -w -c 'sh -c \"/bin/armed; /bin/load {seconds}\"' /tmp/stap_all.ko"
+    done = guest.sh(f"{run} | grep ^events", timeout=900)
     assert (done.stderr, done.stdout.split()[:1]) == (b"", [b"events"])
-    assert int(done.stdout.split()[1]) > 1000
+    events = int(done.stdout.split()[1])
+    assert events > 1000
+    figures.probes += armed(guest)
+    figures.events += events
 
 
-def test_killed_at_any_moment(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """SIGKILL of the runner, and every second time of its guardian too, from before the start to after the end."""
+def test_killed_at_any_moment(guest: Guest, figures: Figures, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The runner interrupted or killed (and sometimes its guardian too) from before the start to after the end."""
     text = """global n probe begin { println("x") } probe kernel.function("vfs_*"), kernel.function("ksys_*").return,
     kernel.trace("sched_switch"), timer.ms(1), timer.profile { n++ printf("%d %s\\n", n, execname()) }
     probe end { println(n) }"""
     guest.put("/tmp/stap_kill.ko", compiled(series, capsys, text, *UNLIMITED))
     moments = random.Random(1)
-    everyone = "$(pidof pystap-run) $(grep -l pystap-guardian /proc/[0-9]*/comm 2>/dev/null | cut -d/ -f3)"
-    for kill in range(KILLS):
-        pause = moments.uniform(0, 1.0)
-        whom = everyone if kill % 2 else "$(pidof pystap-run)"
-        run = "/bin/load 1 & pystap-run /tmp/stap_kill.ko >/dev/null 2>&1 &"
-        guest.sh(f"{run} sleep {pause:.3f}; kill -KILL {whom} 2>/dev/null; wait", timeout=120)
+    for first in range(0, KILLS, KILLS_AT_ONCE):
+        kills = range(first, min(first + KILLS_AT_ONCE, KILLS))
+        steps = [killed(SIGNALS[kill % len(SIGNALS)], moments.uniform(0, 0.8)) for kill in kills]
+        guest.put("/tmp/kills", "\n".join(["/bin/load 1000 & load=$!", *steps, "kill $load"]).encode())
+        assert guest.sh("sh /tmp/kills 2>/dev/null", timeout=600).stdout == b"done\n" * len(kills)
+        figures.kills += len(kills)
     # Whoever runs next takes off what is left.
     done = guest.sh("pystap-run -w -T 0.2 /tmp/stap_kill.ko >/dev/null", timeout=120)
     assert (done.status, done.stderr) == (0, b"")
+
+
+def killed(how: str, pause: float) -> str:
+    """The shell's lines: a run that gets a signal after a pause."""
+    signal, _, everyone = how.partition(" ")
+    guardian = "$(grep -l pystap-guardian /proc/[0-9]*/comm | cut -d/ -f3)" if everyone else ""
+    run = "pystap-run /tmp/stap_kill.ko > /dev/null 2>&1 & runner=$!"
+    return f"{run}; sleep {pause:.3f}; kill -{signal} $runner {guardian}; wait $runner; echo done"
 
 
 def test_overflow_is_counted(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,3 +195,13 @@ def test_long_run(guest: Guest, series: str, capsys: pytest.CaptureFixture[str])
     after = run(rounds)
     check_quiet(guest)
     assert before - after < 4096 + 40 * rounds  # kB; one leaked buffer would be 16 MB
+
+
+@slow
+def test_until_the_time_is_up(guest: Guest, figures: Figures, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kernel has its share: what the other tests have left of it goes to hot paths."""
+    guest.put("/tmp/stap_all.ko", compiled(series, capsys, EVERYTHING, *UNLIMITED))
+    began = time.monotonic()
+    whole = SECONDS_OF_EACH_KERNEL if FULL else 5
+    while figures.seconds + time.monotonic() - began < whole:
+        events_of_everything(guest, figures, 20 if FULL else 1)
