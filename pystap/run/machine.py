@@ -21,10 +21,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pystap import paths
+from pystap import paths, scratch
 from pystap.diagnostics import StapError
 from pystap.run import clock
 from pystap.run.kernels import Kernel
+from pystap.scratch import Scratch
 
 QEMU = "qemu-system-x86_64"
 PORTS = ("control", "out", "err", "in")
@@ -32,9 +33,11 @@ COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
     "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
 )
+SCRATCH_PREFIX = "pystap-guest-"
 TEMPLATES_KEPT = 4
 TEMPLATE_FORMAT = 2  # to be raised when a change of this file makes old templates useless
 SAVE_SECONDS = 60.0
+STALE_SECONDS = 600.0  # what was not finished by then never will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,13 @@ class Machine:
     """A running QEMU and the host's ends of its ports."""
 
     process: subprocess.Popen[bytes]
-    work: Path
+    scratch: Scratch
     ports: dict[str, socket.socket]
     closed: bool = field(default=False)
 
     def console(self) -> str:
         """What the kernel has said on its console."""
-        return _text(self.work / "console")
+        return _text(self.scratch.path / "console")
 
     def complaint(self) -> str:
         """What qemu itself has said, with the status that it ended with."""
@@ -78,7 +81,7 @@ class Machine:
             status: int | None = self.process.wait(5)
         except subprocess.TimeoutExpired:
             status = None
-        said = _text(self.work / "qemu").strip()
+        said = _text(self.scratch.path / "qemu").strip()
         reason = "the guest's kernel stopped" if status == 0 else f"qemu ended with status {status}"
         return f"{reason}: {said}" if said else reason
 
@@ -91,13 +94,13 @@ class Machine:
         self.process.wait()
         for port in self.ports.values():
             port.close()
-        shutil.rmtree(self.work, ignore_errors=True)
+        self.scratch.remove()
 
 
 def boot(spec: Spec, *memory: str, ports: tuple[str, ...] = PORTS) -> Machine:
     """Starts a machine from its kernel's image."""
-    work = Path(tempfile.mkdtemp(prefix="pystap-vm-"))
-    initrd = work / "initrd"
+    work = scratch.make(SCRATCH_PREFIX)
+    initrd = work.path / "initrd"
     initrd.write_bytes(spec.archive())
     return _start(spec, work, ["-initrd", str(initrd), *(memory or _memory(spec, None))], ports)
 
@@ -105,8 +108,8 @@ def boot(spec: Spec, *memory: str, ports: tuple[str, ...] = PORTS) -> Machine:
 def restore(spec: Spec, template: Path) -> Machine:
     """Starts a machine from a template."""
     os.utime(template)
-    work = Path(tempfile.mkdtemp(prefix="pystap-vm-"))
-    initrd = work / "initrd"
+    work = scratch.make(SCRATCH_PREFIX)
+    initrd = work.path / "initrd"
     initrd.write_bytes(b"")
     incoming = ["-incoming", "defer", *_memory(spec, template / "ram")]
     machine = _start(spec, work, ["-initrd", str(initrd), *incoming], (*PORTS, "qmp"))
@@ -166,7 +169,7 @@ def _command_line(spec: Spec) -> str:
     return f"{COMMAND_LINE} tsc_early_khz={khz}" if khz else COMMAND_LINE
 
 
-def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -> Machine:
+def _start(spec: Spec, work: Scratch, options: list[str], ports: tuple[str, ...]) -> Machine:
     qemu = shutil.which(QEMU)
     if qemu is None:
         raise StapError(f"--vm needs {QEMU}; install it: apt-get install qemu-system-x86")
@@ -181,10 +184,10 @@ def _start(spec: Spec, work: Path, options: list[str], ports: tuple[str, ...]) -
         *("-cpu", "max" if spec.accel.startswith("tcg") else "host", "-smp", str(spec.cpus)),
         *("-kernel", str(spec.kernel.vmlinuz), "-append", _command_line(spec)),
         *(("-icount", "shift=0,sleep=off") if spec.counting else ()),
-        *("-serial", f"file:{work}/console", *options, *_port_options(theirs)),
+        *("-serial", f"file:{work.path}/console", *options, *_port_options(theirs)),
     ]
     try:
-        with open(work / "qemu", "wb") as said:
+        with open(work.path / "qemu", "wb") as said:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -259,6 +262,11 @@ def _prune(directory: Path) -> None:
     templates = sorted(directory.glob("template-*"), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in templates[TEMPLATES_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
+    for unfinished in (*directory.glob(".template-*"), *directory.glob(".ram-*")):
+        with contextlib.suppress(OSError):
+            if time.time() - unfinished.stat().st_mtime < STALE_SECONDS:
+                continue
+            shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
 
 
 def _text(path: Path) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
-_FOLDER = Path(tempfile.mkdtemp(prefix="pystap-cc-"))
+from pystap import scratch
+
+_FOLDER = scratch.make("pystap-compiled-").path
 
 
 def compile_c(source: str, *flags: str, name: str = "code.c", link: bool = True) -> Path:
