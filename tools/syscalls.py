@@ -418,6 +418,11 @@ def argument(names: list[str], kind: str, n: int, parameter: str) -> Argument:
 HEX_RESULT = {"mmap2", "brk", "mremap", "shmat"}
 NO_RETURN: set[str] = set()
 RETURN_EXTRA = {
+    "ptrace": (  # PTRACE_GETEVENTMSG, and PTRACE_ARCH_PRCTL with ARCH_GET_FS or ARCH_GET_GS
+        "request = @entry(__sys_long(1))", "addr = @entry(__sys_ulong(3))", "data = @entry(__sys_ulong(4))",
+        "geteventmsg_data = retval == 0 && request == 0x4201 ? user_ulong(data) : 0",
+        "arch_prctl_addr = retval == 0 && request == 30 && (data == 0x1003 || data == 0x1004) ? user_ulong(addr) : 0",
+    ),
     "pipe": (
         "fildes_uaddr = @entry(__sys_ulong(1))",
         "pipe0 = retval == 0 ? user_int(fildes_uaddr) : 0",
