@@ -8,6 +8,7 @@ from pystap.codegen.frames import Storage, nodes, recursive_functions, storage
 from pystap.codegen.tables import Tables
 from pystap.codegen.variables import Variables
 from pystap.ir import nodes as ir
+from pystap.ir.tails import TAG
 
 # Ops that leave no error in the context by themselves, whatever their operands.
 _SAFE = (
@@ -62,7 +63,9 @@ class Unit:
             return True
         if id not in self._can_fail:
             function = self.functions[id]
-            if function.code is not None:
+            if TAG in function.tags:  # nothing is left to be skipped when it failed
+                self._can_fail[id] = False
+            elif function.code is not None:
                 self._can_fail[id] = bool(_FAILING_C.search(function.code))
             else:
                 self._can_fail[id] = any(self._fails(n) for n in nodes(function.body))

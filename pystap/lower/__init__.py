@@ -14,10 +14,11 @@ __all__ = ["lower"]
 
 
 def lower(program: Program, options: Options, diagnostics: Diagnostics) -> Module:
-    """Lowers a whole program, merges equal handlers, decides locks and action charges."""
+    """Lowers a whole program, merges equal handlers and endings, decides locks and action charges."""
     from pystap.ir.budget import budget
     from pystap.ir.locks import lock
     from pystap.ir.merge import merge
+    from pystap.ir.tails import share_tails
     from pystap.lower.jumps import check_jumps
     from pystap.lower.module import lower_program
 
@@ -25,7 +26,7 @@ def lower(program: Program, options: Options, diagnostics: Diagnostics) -> Modul
     diagnostics.stop_on_errors()
     module = lower_program(program, options, diagnostics)
     diagnostics.stop_on_errors()
-    module = budget(lock(merge(module)), options)
+    module = share_tails(budget(lock(merge(module)), options))
     if options.verbose[2] > 2:
         _check(module)
     return module

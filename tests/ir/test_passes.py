@@ -57,6 +57,34 @@ def test_one_body_for_many_sites_is_one_handler() -> None:
     assert len(module.handlers) == 1
 
 
+_FAMILY = " ".join(f'probe n.{c} = begin {{ name = "{c}" n = {k} }}' for k, c in enumerate("abcdefgh"))
+_USE = "probe n.* { if (n == 3) next m = n * 2 println(name, m, n) }"
+
+
+def test_endings_of_many_handlers_are_one_function() -> None:
+    module = module_of(f"{_FAMILY} {_USE}", Options())
+    (function,) = module.functions
+    assert function.parameters == (("n", "long"), ("name", "string"))
+    assert function.longs == ("m",)
+    assert not any(isinstance(op, ir.Next) for op in all_ops(function.body))
+    assert [h.body[-1] for h in module.handlers] == [
+        ir.Call(None, (function.id,), (ir.Local("n"), ir.StrLocal("name")))
+    ] * 8
+    assert len({h.body for h in module.handlers}) == 8
+    assert check(module) == []
+
+
+def test_endings_of_few_handlers_stay() -> None:
+    module = module_of(f"{_FAMILY} {_USE}".replace("probe n.*", "probe n.{a,b,c}"), Options())
+    assert (len(module.handlers), module.functions) == (3, ())
+
+
+def test_errors_in_a_shared_ending_name_their_own_place() -> None:
+    """Two handlers with the same text in different places are not the same."""
+    script = f"{_FAMILY} probe n.{{a,b,c,d}} {{ println(1 / n, name) }} probe n.{{e,f,g,h}} {{ println(1 / n, name) }}"
+    assert module_of(script, Options()).functions == ()
+
+
 _GOOD = ir.Module((ir.Handler(()),), (), (ir.Scalar("g", "long"),), ())
 
 
