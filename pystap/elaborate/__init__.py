@@ -134,12 +134,15 @@ class _Work:
 
     def check(self) -> None:
         """Reports what is not allowed."""
+        from pystap.elaborate import privilege
         from pystap.elaborate.check import Checker
 
         kinds = self.collected.seen.kinds
         checker = Checker(self.functions, self.collected.failures, self.options, self.diagnostics, kinds)
-        for body in (*self.bodies, *_function_bodies(self.functions)):
+        bodies = [*self.bodies, *_function_bodies(self.functions)]
+        for body in bodies:
             checker.body(body)
+        privilege.check(bodies, self.functions, self.options, self.diagnostics)
         if not self.collected.probes and not self.diagnostics.failed:
             self.diagnostics.add(Diagnostic(Severity.SEMANTIC, "no-probes", "no probes found"))
 

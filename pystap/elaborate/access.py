@@ -151,7 +151,7 @@ class Access:
     def _constant(self, node: ast.AtConst, text: str) -> ast.Expr:
         if not self.options.guru and node.span.file.is_user:
             raise Unresolved("using @const operator not permitted; need stap -g", span=node.span)
-        return ast.EmbeddedExpr(f" /* pure */ ({text}) ", span=node.span)
+        return ast.EmbeddedExpr(f" /* pure */ /* unprivileged */ ({text}) ", span=node.span)
 
     def _own_text(self, node: Any) -> TextValue | None:
         """The text of the site's own that `$value` is."""

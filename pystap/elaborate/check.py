@@ -1,4 +1,4 @@
-"""Rules that only report: loops, arrays changed while they are walked, guru mode and privilege, failed targets."""
+"""Rules that only report: loops, arrays changed while they are walked, guru mode, failed targets."""
 
 from __future__ import annotations
 
@@ -90,10 +90,6 @@ class Checker:
                 continue
             if "guru" in function.tags and not self.options.guru:
                 self._error(call, "guru", "function may not be used unless -g is specified")
-            unprivileged = function.tags & {"unprivileged", "myproc-unprivileged"}
-            if self.options.privilege == "stapusr" and not unprivileged:
-                text = f"function may not be used when --privilege={self.options.privilege} is specified"
-                self._error(call, "privilege", text)
 
 
 def _element_writes(node: ast.Node) -> Iterator[ast.Name]:

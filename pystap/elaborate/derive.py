@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pystap.diagnostics import Diagnostic, Severity, Unresolved
 from pystap.elaborate.points import Match, PointTree
+from pystap.elaborate.privilege import allows
 from pystap.options import Options
 from pystap.providers.base import Provider, Request, Resolved
 from pystap.syntax import ast
@@ -140,7 +141,7 @@ class Deriver:
         if match.is_alias:
             name, alias = match.owner
             return self._alias(alias, str(name), match.suffix, use)
-        if self.options.privilege == "stapusr" and not getattr(match.owner, "unprivileged", False):
+        if not allows(self.options, match.owner, match.pattern):
             raise Unresolved(f"probe point is not allowed for --privilege={self.options.privilege}")
         request = Request(match.pattern, match.arguments, match.point, self.target, self.options)
         sites = match.owner.resolve(request)

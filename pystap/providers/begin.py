@@ -36,8 +36,8 @@ class NeverSite:
 class Begin:
     """begin(N), end(N), error(N)."""
 
-    unprivileged: ClassVar[bool] = True  # stapusr may use these
     patterns: ClassVar[tuple[str, ...]] = ("begin", "begin(num)", "end", "end(num)", "error", "error(num)")
+    unprivileged: ClassVar[tuple[str, ...]] = patterns  # stapusr may use these
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """The one moment that the point names."""
@@ -50,8 +50,8 @@ class Begin:
 class Never:
     """never: a probe that is only compiled."""
 
-    unprivileged: ClassVar[bool] = True  # stapusr may use these
     patterns: ClassVar[tuple[str, ...]] = ("never",)
+    unprivileged: ClassVar[tuple[str, ...]] = patterns  # stapusr may use these
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """The one place that is never reached."""

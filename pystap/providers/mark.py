@@ -51,6 +51,7 @@ class MarkPoints:
     patterns: ClassVar[tuple[str, ...]] = tuple(
         p + form for p in PREFIXES for form in (".mark(str)", ".provider(str).mark(str)")
     )
+    unprivileged: ClassVar[tuple[str, ...]] = patterns  # stapusr may use these
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """Every place of every mark that matches; raises Unresolved where there is none."""

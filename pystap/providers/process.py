@@ -70,6 +70,7 @@ class ProcessPoints:
     patterns: ClassVar[tuple[str, ...]] = tuple(
         f"{head}.{form}" for head in ("process", "process(str)", "process(num)") for form in _FORMS
     )
+    unprivileged: ClassVar[tuple[str, ...]] = patterns  # stapusr may use these
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """One site for each program that is meant."""

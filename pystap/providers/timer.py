@@ -35,13 +35,13 @@ class TimerSite:
 class Timer:
     """timer.UNIT(N).randomize(M), timer.hz(N), timer.jiffies(N), timer.profile.tick."""
 
-    unprivileged: ClassVar[bool] = True  # stapusr may use these
     patterns: ClassVar[tuple[str, ...]] = (
         "timer.s|sec|ms|msec|us|usec|ns|nsec(num)[.randomize(num)]",
         "timer.jiffies(num)[.randomize(num)]",
         "timer.hz(num)",
         "timer.profile.tick",
     )
+    unprivileged: ClassVar[tuple[str, ...]] = patterns[:3]  # stapusr may use these
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """The one timer that the point names; raises Unresolved for intervals out of range."""

@@ -56,6 +56,7 @@ class Uprobe:
         *(prefix + form for prefix in PREFIXES for form in _FORMS),
         "process(num).statement(num).absolute[.return]",
     )
+    unprivileged: ClassVar[tuple[str, ...]] = patterns  # stapusr may use these
 
     def resolve(self, request: Request) -> Iterable[Resolved]:
         """All places that the point means; raises Unresolved where there is none."""

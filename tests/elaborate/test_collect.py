@@ -106,6 +106,24 @@ def test_privilege() -> None:
     assert outcome("probe begin { println(execname()) }", Options(privilege="stapusr")).program is not None
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ('println(@cast(1, "file")->f_flags)', "kernel memory may not be read when --privilege=stapusr is specified"),
+        ('println(@cast(1, "file")$)', "kernel memory may not be read when --privilege=stapusr is specified"),
+        ('printf("%16m", 1)', "%m and %M, which print memory, may not be used when --privilege=stapusr is specified"),
+        ('println(sprintf("%M", 1))', "%m and %M, which print memory, may not be used"),
+        ("println(through())", "function may not be used when --privilege=stapusr is specified: identifier 'pid'"),
+    ],
+)
+def test_what_privilege_forbids(statement: str, message: str) -> None:
+    """In the script's functions, too: what calls what does not matter."""
+    for level in ("stapusr", "stapsys"):
+        script = f"function through() {{ return pid() }} function f() {{ {statement} }} probe begin {{ f() }}"
+        found = outcome(script, Options(privilege=level))
+        assert any(line.startswith(message) for line in found.error_lines) == (level == "stapusr"), found.error_lines
+
+
 def test_never_assigned() -> None:
     found = outcome("probe begin { fooo = 1; println(foo + 1, fooo) }")
     assert found.program is not None

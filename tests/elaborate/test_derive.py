@@ -114,3 +114,7 @@ def test_points_of_the_unprivileged() -> None:
     assert outcome("probe begin, timer.s(1) { println(1) }", user).program is not None
     refused = outcome('probe kernel.function("vfs_read") { println(1) }', user)
     assert refused.error_lines[1] == "probe point is not allowed for --privilege=stapusr"
+    refused = outcome("probe timer.profile.tick { println(1) }", user)
+    assert refused.error_lines[1] == "probe point is not allowed for --privilege=stapusr"
+    for point in ("process.begin", 'process("/bin/sh").end', 'process("/bin/sh").syscall'):
+        assert outcome(f"probe {point} {{ println(1) }}", user).program is not None, point
