@@ -17,6 +17,7 @@ from pystap.diagnostics import StapError
 
 DEFAULT_SERIES = "6.1"
 REALTIME = "-rt"  # the flavour with PREEMPT_RT
+DEBUG = "-debug"  # the one that scripts/debug-kernel builds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def store() -> Path:
 
 
 def find(release: str = "") -> Kernel:
-    """The kernel of that release; of the newest one that starts so (6.1, 6.1-rt); by default of the newest 6.1."""
+    """The kernel of that release; of the newest one that starts so (6.1, 6.1-rt, 6.1-debug); by default of the newest 6.1."""
     known = releases()
     wanted = release or DEFAULT_SERIES
     matching = [r for r in known if _matches(r, wanted)]
@@ -106,12 +107,14 @@ def version_key(release: str) -> tuple[tuple[int, str], ...]:
 
 
 def _matches(release: str, wanted: str) -> bool:
-    """A series is that of its ordinary kernels, unless it ends in -rt."""
+    """A series is that of its ordinary kernels, unless it ends in -rt or -debug."""
     if release == wanted:
         return True
-    series = wanted.removesuffix(REALTIME)
-    if (series != wanted) != (f"{REALTIME}-" in release):
-        return False
+    series = wanted
+    for flavour in (REALTIME, DEBUG):
+        series = series.removesuffix(flavour)
+        if wanted.endswith(flavour) != (f"{flavour}-" in release):
+            return False
     return release.startswith((series + ".", series + "-", series + "+"))
 
 
