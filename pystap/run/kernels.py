@@ -79,7 +79,7 @@ def store() -> Path:
 
 
 def find(release: str = "") -> Kernel:
-    """The kernel of that release; of the newest one that starts so (6.1, 6.1-rt, 6.1-debug); by default of the newest 6.1."""
+    """The kernel of that release; the newest one that starts so (6.1, 6.1-rt, 6.1-debug); by default the newest 6.1."""
     known = releases()
     wanted = release or DEFAULT_SERIES
     matching = [r for r in known if _matches(r, wanted)]

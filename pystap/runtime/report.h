@@ -43,6 +43,8 @@ static void stap_report_timing(void)
 	unsigned int i;
 
 	stap_session_message(STAP_ITEM_TEXT, "----- probe hit report: \n");
+	if (!total)
+		stap_session_message(STAP_ITEM_WARNING, "there is no memory for the hits of each probe");
 	for (i = 0; total && i < stap_probe_count; i++)
 		stap_report_hits(&stap_probes[i], total);
 	kfree(total);

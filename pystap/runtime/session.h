@@ -48,8 +48,12 @@ static __maybe_unused __printf(2, 3) void stap_session_message(enum stap_item_ki
 	struct stap_item *item;
 	va_list arguments;
 
-	if (!record)
+	if (kind == STAP_ITEM_ERROR)
+		atomic_inc(&stap_error_count);
+	if (!record) {
+		stap_transport_lose(0);
 		return;
+	}
 	item = (struct stap_item *)(record + 1);
 	item->kind = kind;
 	va_start(arguments, format);
@@ -57,8 +61,6 @@ static __maybe_unused __printf(2, 3) void stap_session_message(enum stap_item_ki
 				 arguments);
 	va_end(arguments);
 	record->length = sizeof(*item) + STAP_PAD(item->value);
-	if (kind == STAP_ITEM_ERROR)
-		atomic_inc(&stap_error_count);
 	stap_transport_write(record, true);
 	kfree(record);
 }

@@ -216,9 +216,13 @@ static struct inode *stap_inode_of(const char *name)
 {
 	struct inode *inode;
 	struct path path;
+	int error = kern_path(name, LOOKUP_FOLLOW, &path);
 
-	if (kern_path(name, LOOKUP_FOLLOW, &path))
+	if (error) {
+		if (error != -ENOENT && error != -ENOTDIR)
+			stap_session_message(STAP_ITEM_WARNING, "%s could not be looked up (rc %d)", name, error);
 		return NULL;
+	}
 	inode = igrab(d_real_inode(path.dentry));
 	path_put(&path);
 	return inode;

@@ -75,6 +75,19 @@ static inline bool stap_transport_room(const struct rchan_buf *buf, size_t lengt
 	return pending + (urgent ? 1 : 2) <= chan->n_subbufs - 1;
 }
 
+/* What could not even be made is lost like what does not fit. */
+static void stap_transport_lose(size_t bytes)
+{
+	struct stap_transport_cpu *cpu;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cpu = this_cpu_ptr(&stap_transport_cpus);
+	cpu->lost_records++;
+	cpu->lost_bytes += bytes;
+	local_irq_restore(flags);
+}
+
 /*
  * Sends one record: its header is at the front of the caller's buffer and its
  * `length` says how many bytes of items follow. Urgent ones (errors, warnings,

@@ -13,6 +13,7 @@
 static pid_t command_pid;
 static int command_status;
 static bool command_ended;
+static bool released;		/* it was let go: how it ended is worth telling */
 static int gate = -1;
 static unsigned int systems;
 
@@ -73,6 +74,7 @@ void child_release(void)
 		return;
 	if (write(gate, "g", 1) != 1)
 		say("ERROR: cannot start the command: %s\n", strerror(errno));
+	released = true;
 	close(gate);
 	gate = -1;
 }
@@ -100,7 +102,7 @@ bool child_ended(void)
 
 int child_report(void)
 {
-	if (!command_ended || command_status == 0)
+	if (!released || !command_ended || command_status == 0)
 		return 0;
 	if (WIFSIGNALED(command_status))
 		say("WARNING: Child process exited with signal %d (%s)\n", WTERMSIG(command_status),
