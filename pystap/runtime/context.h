@@ -210,8 +210,8 @@ static noinline __cold void stap_skip_many(struct stap_probe *probe, enum stap_s
 {
 	atomic_add(count, &probe->skipped[cause]);
 	atomic_add(count, &stap_skipped_by[cause]);
-	if (cause == STAP_SKIP_REENTRANT)
-		return;	/* by design, so not a reason to stop */
+	if (stap_skip_by_design(cause))
+		return;
 	if (atomic_add_return(count, &stap_skipped_count) > MAXSKIPPED)
 		stap_request_abort();
 }

@@ -7,18 +7,48 @@
 #ifndef STAP_REPORT_H
 #define STAP_REPORT_H
 
-#ifdef STP_TIMING
-static void stap_report_skips(const struct stap_probe *probe)
-{
-	static const char *const causes[STAP_SKIPS] = { "reentrancy", "low stack", "lock timeout", "missed probe" };
-	unsigned int cause;
+enum { STAP_REPORT_PROBES = 5 };	/* so many are named without -t */
 
-	for (cause = 0; cause < STAP_SKIPS; cause++)
-		if (atomic_read(&probe->skipped[cause]))
-			stap_session_message(STAP_ITEM_WARNING, "Skipped due to %s on '%s': %d", causes[cause],
-					     probe->point, atomic_read(&probe->skipped[cause]));
+static const char *const stap_skip_causes[STAP_SKIPS] = {
+	[STAP_SKIP_REENTRANT] = "reentrancy",
+	[STAP_SKIP_STACK] = "low stack",
+	[STAP_SKIP_LOCK] = "lock timeout",
+	[STAP_SKIP_KRETPROBE] = "missed kretprobe/1",
+	[STAP_SKIP_URETPROBE] = "missed uretprobe",
+	[STAP_SKIP_KPROBE] = "missed kprobe",
+	[STAP_SKIP_KRETPROBE_KPROBE] = "missed kretprobe/2",
+};
+
+/* Why hits of one probe were not served; says whether there were such. `all`: those inside of handlers, too. */
+static bool stap_report_skips(const struct stap_probe *probe, bool all, bool tell)
+{
+	enum stap_skip cause;
+	bool any = false;
+
+	for (cause = 0; cause < STAP_SKIPS; cause++) {
+		int count = atomic_read(&probe->skipped[cause]);
+
+		if (!count || (!all && stap_skip_by_design(cause)))
+			continue;
+		any = true;
+		if (tell)
+			stap_session_message(STAP_ITEM_WARNING, "Skipped due to %s on '%s': %d", stap_skip_causes[cause],
+					     probe->point, count);
+	}
+	return any;
 }
 
+static void stap_report_skipped_probes(bool all)
+{
+	unsigned int i, told = 0;
+
+	for (i = 0; i < stap_probe_count; i++)
+		told += stap_report_skips(&stap_probes[i], all, all || told < STAP_REPORT_PROBES);
+	if (!all && told > STAP_REPORT_PROBES)
+		stap_session_message(STAP_ITEM_WARNING, "Skipped on %u more probes: -t names all", told - STAP_REPORT_PROBES);
+}
+
+#ifdef STP_TIMING
 /* Sums one probe's cycles up over the CPUs; nothing is armed any more. */
 static void stap_report_hits(const struct stap_probe *probe, struct stap_total *total)
 {
@@ -48,8 +78,13 @@ static void stap_report_timing(void)
 	for (i = 0; total && i < stap_probe_count; i++)
 		stap_report_hits(&stap_probes[i], total);
 	kfree(total);
-	for (i = 0; i < stap_probe_count; i++)
-		stap_report_skips(&stap_probes[i]);
+	if (atomic_read(&stap_skipped_by[STAP_SKIP_STACK]))
+		stap_session_message(STAP_ITEM_WARNING, "Skipped due to low stack: %d",
+				     atomic_read(&stap_skipped_by[STAP_SKIP_STACK]));
+	if (atomic_read(&stap_skipped_by[STAP_SKIP_REENTRANT]))
+		stap_session_message(STAP_ITEM_WARNING, "Skipped due to reentrancy: %d",
+				     atomic_read(&stap_skipped_by[STAP_SKIP_REENTRANT]));
+	stap_report_skipped_probes(true);
 	for (i = 0; i < stap_lock_count; i++)
 		if (atomic_read(&stap_locks[i]->timeouts))
 			stap_session_message(STAP_ITEM_WARNING, "Skipped due to global '%s' lock timeout: %d",
@@ -58,6 +93,7 @@ static void stap_report_timing(void)
 #else
 static void stap_report_timing(void)
 {
+	stap_report_skipped_probes(false);
 }
 #endif
 

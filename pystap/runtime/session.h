@@ -214,6 +214,7 @@ static ssize_t stap_cmd_write(struct file *file, const char __user *from, size_t
 static ssize_t stap_cmd_read(struct file *file, char __user *to, size_t count, loff_t *at)
 {
 	struct stap_status status;
+	enum stap_skip cause;
 
 	if (count < sizeof(status))
 		return -EINVAL;
@@ -222,10 +223,13 @@ static ssize_t stap_cmd_read(struct file *file, char __user *to, size_t count, l
 	status.state = stap_state_now();
 	status.errors = atomic_read(&stap_error_count);
 	status.skipped = atomic_read(&stap_skipped_count);
-	status.nested = atomic_read(&stap_skipped_by[STAP_SKIP_REENTRANT]);
+	for (cause = 0; cause < STAP_SKIPS; cause++)
+		if (stap_skip_by_design(cause))
+			status.nested += atomic_read(&stap_skipped_by[cause]);
 	status.skipped_stack = atomic_read(&stap_skipped_by[STAP_SKIP_STACK]);
 	status.skipped_lock = atomic_read(&stap_skipped_by[STAP_SKIP_LOCK]);
-	status.skipped_missed = atomic_read(&stap_skipped_by[STAP_SKIP_MISSED]);
+	status.skipped_missed = atomic_read(&stap_skipped_by[STAP_SKIP_KRETPROBE]) +
+				atomic_read(&stap_skipped_by[STAP_SKIP_URETPROBE]);
 	status.begin_errors = stap_begin_errors;
 	status.start_error = stap_start_error;
 	strscpy(status.start_engine, stap_start_engine, sizeof(status.start_engine));

@@ -11,9 +11,18 @@ enum stap_skip {
 	STAP_SKIP_REENTRANT,	/* a handler ran on this CPU already */
 	STAP_SKIP_STACK,	/* less than MINSTACKSPACE bytes of stack left */
 	STAP_SKIP_LOCK,		/* a global stayed locked for too long */
-	STAP_SKIP_MISSED,	/* the mechanism itself lost it (no kretprobe instance free, ...) */
+	STAP_SKIP_KRETPROBE,	/* more calls under way than the kretprobe has room for */
+	STAP_SKIP_URETPROBE,	/* the same of a user space function */
+	STAP_SKIP_KPROBE,	/* the kernel was inside of another kprobe on this CPU, so it passed this one over */
+	STAP_SKIP_KRETPROBE_KPROBE,	/* the same at the entry of a function whose return is probed */
 	STAP_SKIPS,
 };
+
+/* Hits inside of a handler can not be served at all, which is by design: they are counted, but no reason to stop. */
+static inline bool stap_skip_by_design(enum stap_skip cause)
+{
+	return cause == STAP_SKIP_REENTRANT || cause == STAP_SKIP_KPROBE || cause == STAP_SKIP_KRETPROBE_KPROBE;
+}
 
 static atomic_t stap_state = ATOMIC_INIT(STAP_STATE_LOADED);
 static atomic_t stap_error_count = ATOMIC_INIT(0);

@@ -132,18 +132,6 @@ LIMITS = {
     "MINSTACKSPACE": Limit(
         "-DMINSTACKSPACE=100000", "probe begin { println(1) }", "see -DMINSTACKSPACE=BYTES", "-T 0.1"
     ),
-    "KRETACTIVE": Limit(
-        "-DKRETACTIVE=1",
-        'global n probe kernel.function("do_nanosleep").return { n++ }',
-        ".maxactive(N) or -DKRETACTIVE=N",
-        "-c \"sh -c 'sleep 1 & sleep 1 & sleep 1 & wait'\"",
-    ),
-    "MAXSKIPPED": Limit(
-        "-DKRETACTIVE=1 -DMAXSKIPPED=1",
-        'global n probe kernel.function("do_nanosleep").return { n++ }',
-        "ERROR: Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details.",
-        "-c \"sh -c 'sleep 1 & sleep 1 & sleep 1 & sleep 1 & wait'\"",
-    ),
 }
 
 

@@ -416,17 +416,25 @@ static void stap_kprobe_arm_all_of(const char *module)
 	stap_kprobe_arm_rest(module);	/* what ftrace refused */
 }
 
-/* Missed hits of what is about to go. Return probes miss when more calls are under way than maxactive. */
+static void stap_kprobe_skipped(struct stap_kprobe *k, enum stap_skip cause, int count)
+{
+	if (count)
+		stap_skip_many(k->probe, cause, count);
+}
+
+/* Missed hits of what is about to go. */
 static void stap_kprobe_count_missed(struct stap_kprobe *k)
 {
-	int missed = k->site->is_return ? k->kretprobe.nmissed : 0;
+	struct kretprobe *kretprobe = &k->kretprobe;
 
-	if (missed)
-		stap_skip_many(k->probe, STAP_SKIP_MISSED, missed);
-	if (k->kretprobe.kp.nmissed)
-		stap_skip_many(k->probe, STAP_SKIP_REENTRANT, k->kretprobe.kp.nmissed);
-	k->kretprobe.nmissed = 0;
-	k->kretprobe.kp.nmissed = 0;
+	if (k->site->is_return) {
+		stap_kprobe_skipped(k, STAP_SKIP_KRETPROBE, kretprobe->nmissed);
+		stap_kprobe_skipped(k, STAP_SKIP_KRETPROBE_KPROBE, kretprobe->kp.nmissed);
+	} else {
+		stap_kprobe_skipped(k, STAP_SKIP_KPROBE, kretprobe->kp.nmissed);
+	}
+	kretprobe->nmissed = 0;
+	kretprobe->kp.nmissed = 0;
 }
 
 enum { STAP_KPROBE_BATCH = 256 };

@@ -215,7 +215,7 @@ static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *r
 	preempt_disable();
 	call = stap_call_take(u, user_stack_pointer(regs), true);
 	if (!call)
-		stap_skip(probe, STAP_SKIP_MISSED);
+		stap_skip(probe, STAP_SKIP_URETPROBE);
 	c = call ? stap_uprobe_enter(u, regs, instruction_pointer(regs)) : NULL;
 	preempt_enable();	/* stap_enter() has its own */
 	if (!c) {

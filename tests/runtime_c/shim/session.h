@@ -10,10 +10,16 @@ enum stap_skip {
 	STAP_SKIP_REENTRANT,	/* a handler ran on this CPU already */
 	STAP_SKIP_STACK,	/* less than MINSTACKSPACE bytes of stack left */
 	STAP_SKIP_LOCK,		/* a global stayed locked for too long */
-	STAP_SKIP_MISSED,	/* the mechanism itself lost it (no kretprobe instance free, ...) */
+	STAP_SKIP_KRETPROBE,
 	STAP_SKIPS,
 };
 static atomic_t stap_skipped_by[STAP_SKIPS];
+
+static bool stap_skip_by_design(enum stap_skip cause)
+{
+	return cause == STAP_SKIP_REENTRANT;
+}
+
 static bool shim_aborted;
 static int stap_runner_pid = -1;
 

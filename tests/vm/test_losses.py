@@ -1,0 +1,120 @@
+"""Every cause for which hits are not served, caused in a guest: it is counted, and said with probe and remedy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from tests.support.kernels import Guests
+
+pytestmark = pytest.mark.vm
+
+WRITES = "sh -c 'for i in 1 2 3 4 5 6; do echo x > /dev/null; done'"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A script, the command under which it loses hits, and what has to be said: lines of both outputs, as patterns."""
+
+    script: str
+    said: tuple[str, ...]
+    defines: str = ""
+    command: str = "true"
+    only: str = ""  # the one kernel that has what the script needs
+
+
+LOSSES = {
+    "a probe that its own handler hits": Loss(
+        """global n, m probe kernel.function("vfs_write") { n += user_int8($buf) }
+        probe kernel.function("copy_from_user_nofault") { m++ } probe end { println(n > 0, m) }""",
+        (r"10", r"  \d+ hits inside of handlers were passed over"),
+        command=WRITES,
+    ),
+    "the same hit, with -t": Loss(
+        """global n, m probe kernel.function("vfs_write") { n += user_int8($buf) }
+        probe kernel.function("copy_from_user_nofault") { m++ } probe end { println(n > 0, m) }""",
+        (
+            r"WARNING: Skipped due to reentrancy: \d+",
+            r"WARNING: Skipped due to reentrancy on 'kernel.function\(\"copy_from_user_nofault[^']*': \d+",
+        ),
+        defines="-t",
+        command=WRITES,
+    ),
+    "a breakpoint inside of a breakpoint's handler": Loss(
+        """global n, m probe kernel.statement("vfs_write@fs/read_write.c:*") { n += user_int8($buf) }
+        probe kernel.statement("copy_from_user_nofault@mm/maccess.c:*") { m++ } probe end { println(n > 0) }""",
+        (r"1", r"WARNING: Skipped due to missed kprobe on 'kernel.statement\(\"copy_from_user_nofault[^']*': \d+"),
+        defines="-t",
+        command=WRITES,
+        only="6.1",
+    ),
+    "a global that another CPU has locked": Loss(
+        """global a, n probe timer.profile { for (i = 0; i < 20000; i++) a[i % 100] = i n++ }
+        probe kernel.trace("sys_enter") { a[0] = 1 }""",
+        (
+            r"WARNING: Skipped due to lock timeout on '[^']*': \d+",
+            r"WARNING: Number of errors: 0, skipped probes: \d+",
+            r"  \d+ hits found a global variable locked for too long: -DMAXTRYLOCK=N waits longer.*",
+        ),
+        defines="-DMAXTRYLOCK=1 -DTRYLOCKDELAY=1 -DMAXSKIPPED=100000000 -DMAXACTION=1000000 -DSTP_NO_OVERLOAD",
+        command="sh -c 'for i in 1 2 3; do ls -R /sys/module > /dev/null; done & ls -R /sys/kernel > /dev/null; wait'",
+    ),
+    "the same, with -t": Loss(
+        """global a, n probe timer.profile { for (i = 0; i < 20000; i++) a[i % 100] = i n++ }
+        probe kernel.trace("sys_enter") { a[0] = 1 }""",
+        (r"WARNING: Skipped due to global 'a' lock timeout: \d+",),
+        defines="-t -DMAXTRYLOCK=1 -DTRYLOCKDELAY=1 -DMAXSKIPPED=100000000 -DMAXACTION=1000000 -DSTP_NO_OVERLOAD",
+        command="sh -c 'for i in 1 2 3; do ls -R /sys/module > /dev/null; done & ls -R /sys/kernel > /dev/null; wait'",
+    ),
+    "too little stack": Loss(
+        'global n probe kernel.function("vfs_write") { n++ } probe end { println("never") }',
+        (
+            r"WARNING: Skipped due to low stack: \d+",
+            r"WARNING: Skipped due to low stack on 'kernel.function\(\"vfs_write[^']*': \d+",
+            r"  \d+ hits had too little kernel stack left: see -DMINSTACKSPACE=BYTES",
+        ),
+        defines="-t -DMINSTACKSPACE=100000 -DMAXSKIPPED=100000",
+        command=WRITES,
+    ),
+    "more calls under way than a return probe has room for": Loss(
+        'global n probe kernel.function("do_nanosleep").return { n++ } probe end { println(n) }',
+        (
+            r"1",
+            r"WARNING: Skipped due to missed kretprobe/1 on 'kernel.function\(\"do_nanosleep[^']*': 2",
+            r"WARNING: Number of errors: 0, skipped probes: 2",
+            r"  2 returns were missed, .*: \.maxactive\(N\) or -DKRETACTIVE=N keeps room for more",
+        ),
+        defines="-DKRETACTIVE=1",
+        command="sh -c 'sleep 1 & sleep 1 & sleep 1 & wait'",
+    ),
+    "too many to go on": Loss(
+        'global n probe kernel.function("do_nanosleep").return.maxactive(1) { n++ }',
+        (r"ERROR: Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details\.",),
+        defines="-DMAXSKIPPED=1",
+        command="sh -c 'sleep 1 & sleep 1 & sleep 1 & wait'",
+    ),
+    "more probes than are named": Loss(
+        'global n probe kernel.function("vfs_*").call { n++ }',
+        (r"(WARNING: Skipped due to low stack on '.*': \d+\n){5}WARNING: Skipped on \d+ more probes: -t names all",),
+        defines="-DMINSTACKSPACE=100000 -DMAXSKIPPED=100000",
+        command="sh -c 'ls -l / > /dev/null; echo x > /tmp/x; cat /tmp/x; mv /tmp/x /tmp/y; rm /tmp/y'",
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", LOSSES)
+def test_what_is_lost_is_said(guests: Guests, series: str, capsys: pytest.CaptureFixture[str], cause: str) -> None:
+    loss = LOSSES[cause]
+    if loss.only not in ("", series):
+        pytest.skip("needs debug-info")
+    status = cli.main(["-p4", "-w", "-r", series, *loss.defines.split(), "-e", loss.script])
+    built = capsys.readouterr()
+    assert status == 0, built.err
+    done = guests.run(series, Path(built.out.split()[-1]), options=("-v", "-c", loss.command))
+    said = (done.stdout + done.stderr).decode()
+    for pattern in loss.said:
+        assert re.search(f"^{pattern}$", said, re.MULTILINE), said
