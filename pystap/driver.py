@@ -380,7 +380,8 @@ def _read(name: str) -> str:
         raise PassError(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
 
 
-_BARE_PROCESS = re.compile(r"\bprocess\s*[.,{?!]")
+# Where a script says process without a path, or asks for names or stacks of programs: the -c or -x matters.
+_OF_TARGET = re.compile(r"\bprocess\s*[.,{?!]|u(?:backtrace|caller|stack|sym)")
 
 
 def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> str:
@@ -410,11 +411,11 @@ def _identity(path: str) -> str:
 
 
 def _programs_key(options: Options, scripts: list[SourceFile]) -> str:
-    """What the names of programs depend on, for scripts that have some: where one is, and the -c or -x of `process`."""
+    """What the names of programs depend on, for scripts that have some: where one is, and the -c or -x."""
     texts = [script.text for script in scripts]
-    if not any("process" in text for text in texts):
+    bare = any(_OF_TARGET.search(text) for text in texts)
+    if not bare and not any("process" in text for text in texts):
         return ""
-    bare = any(_BARE_PROCESS.search(text) for text in texts)
     target = f"{options.pid}\0{(options.command or '').split()[:1]}" if bare else ""
     numbers = {n for text in texts for n in re.findall(r"process\s*\(\s*(\d+)\s*\)", text)}
     numbers |= {str(options.pid)} if bare and options.pid else set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pystap.codegen import names
@@ -21,17 +22,28 @@ _PER_LINE = 24
 
 
 def known_objects(module: ir.Module, options: Options) -> list[str]:
-    """The objects whose symbols and frames a script knows: those it probes, those of -d, with --ldd their libraries."""
+    """The objects whose symbols and frames a script knows: probed ones, those of -c, -x, -d, with --ldd libraries."""
     from pystap.debuginfo.user import is_elf
     from pystap.providers.objects import libraries_of
 
     sites = [p.site for p in module.probes]
     named = [getattr(s, key, None) for s in sites for key in ("path", "program")]
-    named += [os.path.realpath(name) for name in options.objects if is_elf(name)]
+    named += [os.path.realpath(name) for name in (*options.objects, *_of_target(options)) if is_elf(name)]
     paths = list(dict.fromkeys(p for p in named if p))
     if options.ldd:
         paths += [os.path.realpath(lib) for p in paths for lib in libraries_of(p).values()]
     return list(dict.fromkeys(paths))
+
+
+def _of_target(options: Options) -> Iterator[str]:
+    """The program of -c or -x; one that is only in the guest is not known here."""
+    from pystap.diagnostics import Unresolved
+    from pystap.providers.objects import target_program
+
+    with suppress(Unresolved):
+        program = target_program(options)
+        if program is not None:
+            yield program
 
 
 def object_lines(paths: Sequence[str], needs: Iterable[str]) -> list[str]:

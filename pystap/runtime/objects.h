@@ -4,12 +4,13 @@
  * current process has them. Mappings are looked at under their lock, which is
  * waited for only where the engine allows sleeping (c->sleepable), else tried:
  * what can not be had here and now is said to be not there. Any context; in an
- * interrupt nothing is found.
+ * interrupt that came while the kernel was running nothing is found.
  */
 #ifndef STAP_OBJECTS_H
 #define STAP_OBJECTS_H
 
 #include <linux/dcache.h>
+#include <asm/irq_regs.h>
 #include "tasks.h"
 
 enum { STAP_UNWIND_KEPT = 7 };	/* return address, rbx, rbp, r12 to r15 */
@@ -73,9 +74,22 @@ static void stap_objects_unload(void)
 		iput(stap_objects[i].inode);
 }
 
+/*
+ * An interrupt of a program's own code came while this CPU held none of the
+ * kernel's locks: its handler may try one, and wake up who waits for it.
+ */
+static inline bool stap_user_interrupted(void)
+{
+	struct pt_regs *regs = get_irq_regs();
+
+	return in_hardirq() && !in_nmi() && regs && user_mode(regs);
+}
+
 static noinline bool stap_mappings_lock(struct stap_context *c, struct mm_struct *mm)
 {
-	if (!mm || in_nmi() || in_hardirq() || in_serving_softirq() || irqs_disabled())
+	if (!mm)
+		return false;
+	if (!stap_user_interrupted() && (in_nmi() || in_hardirq() || in_serving_softirq() || irqs_disabled()))
 		return false;
 	if (mmap_read_trylock(mm))
 		return true;
