@@ -77,9 +77,9 @@ class Bench:
         needs = words(EXAMPLES, "needs")
         files = [*(str(p) for p in self._programs.iterdir()), *(n for n in needs if not n.startswith("MODULE:"))]
         files += [lib for name in files for lib in libraries_of(name).values()]
-        loader = "/lib64/ld-linux-x86-64.so.2"
-        own = {RUNNER: binaries.runner(), loader: Path(loader)}
+        files.append("/lib64/ld-linux-x86-64.so.2")
         modules = tuple(words(EXAMPLES, "modules"))
+        own = {RUNNER: binaries.runner()}
         guest = Guest(kernel, modules=modules, files=own, host_files=tuple(sorted(set(files))), cpus=2)
         guest.__enter__()
         for need in needs:
