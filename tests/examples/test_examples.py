@@ -1,4 +1,4 @@
-"""The examples: each is compiled as its header says, run in a guest with the command that it names, and its output read.
+"""The examples: each is compiled as its header says and run in a guest with its command; what it prints must match.
 
 A header has lines `# WORD: TEXT`: run (options of the run), options (of the compiler), args (of the script), expect (a
 regular expression that the output holds), modules (that the guest has loaded), needs (files of this machine, or
@@ -109,9 +109,7 @@ def test_example_explains_itself(example: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.stem)
-def test_example(
-    bench: Bench, programs: Path, series: str, example: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_example(bench: Bench, programs: Path, series: str, example: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kernel = available(series)
     assert kernel is not None
     run = shlex.split(header(example, "run")[0].replace("./", f"{programs}/"))
