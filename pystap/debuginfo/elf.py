@@ -68,6 +68,7 @@ class Elf:
         header = struct.unpack_from("<HHIQQQIHHHHHH", data, 16)
         self.type: int = header[0]
         self.machine: int = header[1]
+        self.entry: int = header[3]
         self._phoff, self._shoff = header[4], header[5]
         self._phnum, self._shnum, shstrndx = header[9], header[11], header[12]
         self.sections = self._read_sections(shstrndx)

@@ -318,6 +318,11 @@ class UserObject:
         """Whether Go's runtime moves its stacks."""
         return self.elf.section(".note.go.buildid") is not None or self.elf.section(".gopclntab") is not None
 
+    @property
+    def entry(self) -> int:
+        """Where the kernel or the loader begins it: the link-time address of _start; 0 in a library without one."""
+        return self.elf.entry
+
     def plt(self) -> Iterator[tuple[str, int]]:
         """(function, address of its stub) of the procedure linkage table."""
         from pystap.debuginfo.plt import stubs

@@ -12,6 +12,7 @@ from pystap.debuginfo.spec import Spec, parse
 from pystap.debuginfo.user import UserDwarf, UserFunction, entry_of
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Space
+from pystap.providers import returns
 from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.objects import PREFIXES, Place, Processes, places, processes, require_uprobes
 from pystap.providers.scopes import LazyScope, ReturnScope
@@ -28,8 +29,6 @@ _FORMS = (
     ".plt(str)[.return]",
 )
 _MASK = 0xFFFFFFFFFFFFFFFF
-# Of the C run-time's start files and the loader's stubs: no function of the program's.
-_GO = "return probes would break it: Go's runtime moves its stacks, and with them the return addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,28 @@ class Uprobe:
         found: list[Resolved] = []
         failure: Unresolved | None = None
         for place in places(request):
-            if "return" in names and place.object.is_go:
-                raise Unresolved(f"{place.object.path} is a Go program: {_GO}", hint="probe its calls instead")
+            if "return" in names:
+                returns.refuse_go(place.object)
             try:
-                found += _in_place(request, place, names)
+                found += _safe(place, _in_place(request, place, names))
             except Unresolved as error:
                 failure = failure or error
         if not found:
             raise failure or Unresolved("no match")
         return found
+
+
+def _safe(place: Place, found: list[Resolved]) -> list[Resolved]:
+    """Without the returns that would break the program; raises Unresolved where nothing else was asked for."""
+    if not any(r.is_return for r in found):
+        return found
+    unsafe = returns.unsafe(place.object)
+    kept = [r for r in found if not (r.is_return and isinstance(r.site, UprobeSite) and r.site.address in unsafe)]
+    if found and not kept:
+        site = found[0].site
+        assert isinstance(site, UprobeSite)
+        raise Unresolved(f"a probe of this return would break the program: {unsafe[site.address]}")
+    return kept
 
 
 def site(place: Place, address: int, is_return: bool = False, caller: tuple[int, int] = (0, 0)) -> UprobeSite | None:

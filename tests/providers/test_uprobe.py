@@ -163,6 +163,15 @@ def test_libraries_where_other_distributions_have_them(path: str) -> None:
     assert programs(path) == [os.path.realpath("/usr/lib/x86_64-linux-gnu/libc.so.6")]
 
 
+def test_returns_that_would_break_the_program(made: Path) -> None:
+    with pytest.raises(Unresolved, match="nowhere to return to"):
+        resolve(f'process("{made}/pie").function("_start").return')
+    names = [r.point for r in resolve(f'process("{made}/pie").function("*").return')]
+    assert any("main" in name for name in names)
+    assert not any("_start" in name for name in names)
+    assert any("_start" in r.point for r in resolve(f'process("{made}/pie").function("*").call'))
+
+
 def test_what_is_refused(made: Path, tmp_path: Path) -> None:
     with pytest.raises(Unresolved, match="CONFIG_UPROBES"):
         resolve(f'process("{made}/pie").function("leaf")', FakeTarget({"CONFIG_KPROBES": "y"}))

@@ -34,6 +34,7 @@ PROGRAMS = {
     "threads": ("-g -O1 -pthread", "threads.c"),
     "deep": ("-g -O1", "deep.c"),
     "untouched": ("-g -O1", "untouched.c"),
+    "jumps": ("-g -O1", "jumps.c"),
 }
 
 
@@ -201,6 +202,19 @@ def test_returns_and_what_was_at_the_entry(bench: Bench) -> None:
     leaves = [line for line in lines if "x=0x" in line]
     assert [line.split()[0] for line in leaves] == ["6", "19"]
     assert [line.split()[-1] for line in leaves] == ["text", "more"]
+
+
+def test_returns_do_not_break_the_program(bench: Bench) -> None:
+    """_start has no return address to replace (argc is there), and setjmp keeps its own for the second return."""
+    script = """
+    probe process("PROGRAMS/jumps").function("*").return { println(probefunc()) }
+    probe process("PROGRAMS/jumps").plt.return { println("stub ", probefunc()) }
+    probe process("PROGRAMS/jumps").library("libc.so.6").function("*setjmp").return ? { println("setjmp") }
+    """
+    done = bench.finish(script, "PROGRAMS/jumps a b")
+    assert b"main" in done.stdout.split()
+    assert b"setjmp" not in done.stdout
+    assert b"Child process exited with status 23" in done.stderr
 
 
 def test_program_at_a_fixed_address(bench: Bench) -> None:
