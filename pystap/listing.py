@@ -39,8 +39,15 @@ def run(options: Options) -> int:
 
 def listing(points: str, library: Library, target: Target, options: Options, diagnostics: Diagnostics) -> list[str]:
     """The lines of -l (or of -L, where the options say so), sorted, each once."""
-    lister = _Lister(library, target, options)
-    return lister.lines(_parse(points, library, diagnostics))
+    import gc
+
+    collecting = gc.isenabled()
+    gc.disable()  # tens of thousands of places, all kept: the collector would only look at them again and again
+    try:
+        return _Lister(library, target, options).lines(_parse(points, library, diagnostics))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _lines(options: Options, diagnostics: Diagnostics) -> list[str]:

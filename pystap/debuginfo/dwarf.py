@@ -61,14 +61,14 @@ class Dwarf:
         self._cover = cover
         self._anchor = anchor  # a symbol of the kernel and its link-time address: the kernel moves as a whole
         self._frames = Frames(dwarf)
-        self._last: tuple[int, Covering | None] = (-1, None)
+        self._covered: dict[int, Covering | None] = {}
         self._begin: dict[int, list[int]] = {}
 
     def covering(self, pc: int) -> Covering | None:
         """The symbol that holds a link-time address."""
-        if self._last[0] != pc:  # asked for twice in a row: to filter a place, then to probe it
-            self._last = pc, self._cover(pc)
-        return self._last[1]
+        if pc not in self._covered:  # asked for again: to filter a place, then to probe it
+            self._covered[pc] = self._cover(pc)
+        return self._covered[pc]
 
     @cached_property
     def index(self) -> Index:
@@ -88,18 +88,21 @@ class Dwarf:
         `one_each`: a function that was inlined a hundred times is wanted once, as for a list of names.
         """
         out: list[Address] = []
-        for entry in self._entries(spec):
-            if (
-                one_each
-                and out
-                and (out[-1].function, out[-1].file, out[-1].line) == (entry.name, entry.file, entry.line)
-            ):
-                continue
-            if (inlined if entry.kind == "i" else calls) and self._line_fits(spec, entry):
-                address = self._address(entry, self._entry_address(entry), entry.file, entry.line)
+        for copies in self.index.alike(spec.function):
+            for entry in copies:
+                if not spec.in_file(entry.file) or not (inlined if entry.kind == "i" else calls):
+                    break
+                address = self._entered(spec, entry)
                 if address is not None:
                     out.append(address)
+                    if one_each:
+                        break
         return _once(out)
+
+    def _entered(self, spec: Spec, entry: Entry) -> Address | None:
+        if not self._line_fits(spec, entry):
+            return None
+        return self._address(entry, self._entry_address(entry), entry.file, entry.line)
 
     def statements(self, spec: Spec, nearest: bool = False) -> list[Address]:
         """The first address of every line that a pattern asks for, in every function that it matches."""

@@ -50,9 +50,14 @@ class Index:
 
     def functions(self, pattern: str) -> Iterator[Entry]:
         """Functions by glob: their own code and every inlined copy."""
+        for copies in self.alike(pattern):
+            yield from copies
+
+    def alike(self, pattern: str) -> Iterator[Iterator[Entry]]:
+        """As `functions`, but those that differ in their addresses alone together."""
         for name, payload in self._names.glob(pattern):
             if payload[0] != "v":
-                yield from self._entries(name, payload)
+                yield self._entries(name, payload)
 
     def groups(self, pattern: str) -> Iterator[tuple[str, str, str, int, bool]]:
         """(name, kind, file, line, external) by glob: as `functions`, but a function's inlined copies count once."""

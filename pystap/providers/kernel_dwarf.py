@@ -18,6 +18,8 @@ from pystap.providers.scopes import LazyScope, ReturnScope
 if TYPE_CHECKING:
     from pystap.debuginfo.dwarf import Dwarf
 
+_WILD = frozenset("*?[")
+_REAL = frozenset(("call", "return", "exported"))
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 
@@ -93,7 +95,7 @@ def resolve(request: Request, part: Part, suffix: str, is_return: bool, maxactiv
 
 def _functions(request: Request, part: Part, spec: Spec, names: list[str], is_return: bool) -> Iterable[Address]:
     options = request.options
-    real = {"call", "return", "exported"}.intersection(names)
+    real = not _REAL.isdisjoint(names)
     just_names = options.list_points is not None and not options.list_vars
     for a in part.dwarf.entries(spec, calls="inline" not in names, inlined=not real, one_each=just_names):
         if ("exported" not in names or a.external) and _safe(request, part, spec, a, is_return):
@@ -102,7 +104,7 @@ def _functions(request: Request, part: Part, spec: Spec, names: list[str], is_re
 
 def _safe(request: Request, part: Part, spec: Spec, address: Address, is_return: bool) -> bool:
     """Whether a wildcard may mean the place: what is named in full is left to the kernel to refuse."""
-    if request.options.guru or not set("*?[").intersection(spec.function):
+    if request.options.guru or _WILD.isdisjoint(spec.function):
         return True
     if left_out(address.function, address.file, is_return):
         return False
