@@ -84,6 +84,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     conditions = _conditions(module)
     if conditions:
         unit.needs |= {"conditions"}
+    unit.needs |= {need for probe in module.probes for need in getattr(probe.site, "needs", ())}
     if unit.tables.uses_symbols or "unwind" in unit.needs:
         unit.needs |= {"symbols"}
     if "unwind" in unit.needs:

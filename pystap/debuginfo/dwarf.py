@@ -272,7 +272,7 @@ class Dwarf:
                 found = self._inlined(die)
                 if found is not None:
                     yield found
-            elif die.tag in (dw.CALL_SITE, dw.GNU_CALL_SITE):
+            elif die.tag in (dw.CALL_SITE, dw.GNU_CALL_SITE) and not _jumps(die):
                 target = die.reference(dw.CALL_ORIGIN) or die.reference(dw.ABSTRACT_ORIGIN)
                 if target is not None and fnmatchcase(target.name, pattern):
                     names.add(target.name)
@@ -464,6 +464,11 @@ def _inside(die: Die, *, inlined: bool = True) -> Iterator[Die]:
         deeper = inlined or child.tag != dw.INLINED_SUBROUTINE
         if deeper and child.abbrev.children and child.tag not in _TYPE_TAGS:
             yield from _inside(child, inlined=inlined)
+
+
+def _jumps(call: Die) -> bool:
+    """Whether a call site is the function's last act, a jump: the callee then returns to the function's caller."""
+    return dw.CALL_TAIL_CALL in call.attributes or dw.GNU_TAIL_CALL in call.attributes
 
 
 def _covers(die: Die, pc: int) -> bool:

@@ -11,6 +11,7 @@ from pystap.debuginfo.spec import Spec, parse
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request, Resolved
 from pystap.providers.breakpoints import unsafe
+from pystap.providers.callees import called, extent, pattern_of
 from pystap.providers.kprobe import ANCHOR, KprobeSite
 from pystap.providers.left_out import left_out
 from pystap.providers.scopes import LazyScope, ReturnScope
@@ -38,8 +39,10 @@ class Part:
         anchor = request.target.symbols().lookup(ANCHOR) if dwarf.module is None else None
         return cls(prefix, dwarf, dwarf.module, anchor.address if anchor else None)
 
-    def site(self, address: Address, is_return: bool = False, maxactive: int = 0) -> KprobeSite:
-        """What the kprobe engine registers for an address."""
+    def site(
+        self, address: Address, is_return: bool = False, maxactive: int = 0, caller: tuple[int, int] = (0, 0)
+    ) -> KprobeSite:
+        """What the kprobe engine registers for an address; `caller`: the code that it has to be called from."""
         where = self.dwarf.covering(address.address)
         assert where is not None
         distance: int | None = where.place
@@ -50,12 +53,21 @@ class Part:
             module=self.module,
             offset=where.offset,
             distance=distance,
-            fentry=where.fentry and where.offset == 0,
+            fentry=where.fentry and where.offset == 0 and not caller[1],
             is_return=is_return,
             maxactive=maxactive,
+            caller=caller[0] - (address.address - where.offset) if caller[1] else 0,
+            caller_size=caller[1] - caller[0],
         )
 
-    def resolved(self, address: Address, point: str, is_return: bool = False, maxactive: int = 0) -> Resolved:
+    def resolved(
+        self,
+        address: Address,
+        point: str,
+        is_return: bool = False,
+        maxactive: int = 0,
+        caller: tuple[int, int] = (0, 0),
+    ) -> Resolved:
         """The place, its scope and its spelling."""
 
         def scope() -> Scope:
@@ -63,7 +75,7 @@ class Part:
             return ReturnScope(found) if is_return else found
 
         return Resolved(
-            self.site(address, is_return, maxactive),
+            self.site(address, is_return, maxactive, caller),
             LazyScope(scope),
             point,
             is_return,
@@ -87,7 +99,7 @@ def resolve(request: Request, part: Part, suffix: str, is_return: bool, maxactiv
     elif "label" in names:
         yield from _labels(part, spec, _argument(request, "label"))
     elif "callee" in names or "callees" in names:
-        yield from _callees(request, part, spec)
+        yield from _callees(request, part, spec, suffix, is_return)
     else:
         for address in _functions(request, part, spec, names, is_return):
             yield part.resolved(address, _spelt(part, "function", address) + suffix, is_return, maxactive)
@@ -137,31 +149,20 @@ def _labels(part: Part, spec: Spec, pattern: str) -> Iterator[Resolved]:
         yield part.resolved(address, f'{_spelt(part, "function", address)}.label("{address.label}")')
 
 
-def _callees(request: Request, part: Part, spec: Spec) -> Iterator[Resolved]:
-    """Inlined callees are places of their own; called ones would fire for every caller, which is refused."""
-    names = [c.name for c in request.point.components]
-    pattern = _argument(request, "callee") if "callee" in names else "*"
-    depth = next((c.argument for c in request.point.components if c.name == "callees"), 1) or 1
-    inner = "return" in names
-    for caller, callee in _called(part, spec, parse(pattern), int(depth)):
-        if callee.inlined and not inner and "call" not in names:
-            point = f'{_spelt(part, "function", caller)}.callee("{callee.function}@{callee.file}:{callee.line}")'
-            yield part.resolved(callee, point)
+def _callees(request: Request, part: Part, spec: Spec, suffix: str, is_return: bool) -> Iterator[Resolved]:
+    """Inlined callees are places of their own; called ones count when it is the caller that they return to."""
+    wanted = pattern_of(request, spec)
+    for caller, callee in called(request, part.dwarf, spec):
+        if not _safe(request, part, wanted, callee, is_return):
+            continue
+        where = (0, 0) if callee.inlined else extent(part.dwarf, caller)
+        text = f"{callee.function}@{callee.file}:{callee.line}"
+        point = f'{_spelt(part, "function", caller)}.callee("{text}"){_after_callee(suffix)}'
+        yield part.resolved(callee, point, is_return, caller=where)
 
 
-def _called(part: Part, spec: Spec, pattern: Spec, depth: int) -> Iterator[tuple[Address, Address]]:
-    seen: set[tuple[str, int]] = set()
-    level = [spec]
-    for _ in range(depth):
-        deeper: dict[str, Spec] = {}
-        for one in level:
-            for caller, callee in part.dwarf.callees(one, pattern.function):
-                key = (caller.function, callee.address)
-                if key not in seen and pattern.in_file(callee.file):
-                    seen.add(key)
-                    deeper[callee.function] = Spec(callee.function, callee.file)
-                    yield caller, callee
-        level = list(deeper.values())
+def _after_callee(suffix: str) -> str:
+    return next((k for k in (".call", ".return") if suffix.endswith(k)), "")
 
 
 def _by_address(part: Part, form: str, number: int, suffix: str, is_return: bool, maxactive: int) -> Iterator[Resolved]:

@@ -30,7 +30,14 @@ class KprobeSite:
     fentry: bool = False  # the symbol begins with an ftrace call
     is_return: bool = False
     maxactive: int = 0  # 0: the engine's default
+    caller: int = 0  # only when called from code that begins so many bytes from the symbol
+    caller_size: int = 0  # 0: from anywhere
     engine: ClassVar[str] = "kprobe"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The optional parts of the runtime that the site needs."""
+        return ("callers", "unwind") if self.caller_size else ()
 
     @property
     def kind(self) -> str:

@@ -14,6 +14,7 @@ from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Space
 from pystap.providers import returns
 from pystap.providers.base import NoScope, Request, Resolved
+from pystap.providers.callees import called, extent
 from pystap.providers.objects import PREFIXES, Place, Processes, places, processes, require_uprobes
 from pystap.providers.scopes import LazyScope, ReturnScope
 
@@ -191,33 +192,12 @@ def _statements(part: _Part, spec: Spec, nearest: bool) -> Iterator[Resolved]:
 
 def _callees(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
     """Inlined copies where they stand; called functions at their entry, when it is the caller that they return to."""
-    pattern = parse(_argument(request, "callee")) if "callee" in names else Spec("*")
-    depth = next((c.argument for c in request.point.components if c.name == "callees"), 1) or 1
-    is_return, real = "return" in names, {"return", "call"}.intersection(names)
-    level, seen = [spec], set()
-    for _ in range(int(depth)):
-        deeper = {}
-        for one in level:
-            for caller, callee in part.dwarf.callees(one, pattern.function):
-                key = (caller.address, callee.address)
-                if key in seen or not pattern.in_file(callee.file) or (real and callee.inlined):
-                    continue
-                seen.add(key)
-                deeper[callee.function] = Spec(callee.function, callee.file)
-                where = (0, 0) if callee.inlined else _extent(part, caller)
-                text = f"{callee.function}@{callee.file}:{callee.line}"
-                point = f'{part.spelt("function", caller)}.callee("{text}")' + "".join(f".{n}" for n in real)
-                yield from part.resolved(callee, point, is_return, where)
-        level = list(deeper.values())
-
-
-def _extent(part: _Part, caller: Address) -> tuple[int, int]:
-    """The code of a function, for the addresses that its callees return to."""
-    from pystap.debuginfo.ranges import ranges_of
-
-    ranges = list(ranges_of(part.dwarf.sections.die(caller.die)))
-    inside = [r for r in ranges if r[0] <= caller.address < r[1]] or ranges
-    return (inside[0][0], inside[0][1]) if inside else (0, 0)
+    real = "".join(f".{name}" for name in names if name in ("return", "call"))
+    for caller, callee in called(request, part.dwarf, spec):
+        where = (0, 0) if callee.inlined else extent(part.dwarf, caller)
+        text = f"{callee.function}@{callee.file}:{callee.line}"
+        point = f'{part.spelt("function", caller)}.callee("{text}"){real}'
+        yield from part.resolved(callee, point, "return" in names, where)
 
 
 # --- from symbols ------------------------------------------------------------------------------------------

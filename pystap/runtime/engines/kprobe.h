@@ -34,6 +34,10 @@ struct stap_kprobe_site {
 	u8 kind;
 	bool fentry;		/* begins with an ftrace call */
 	bool is_return;
+#ifdef STAP_NEED_CALLERS
+	s64 caller;		/* only when called from code that begins so far from the symbol, */
+	u64 caller_size;	/* and is so long; 0: from anywhere */
+#endif
 };
 
 static const struct stap_kprobe_site stap_kprobe_sites[];
@@ -58,6 +62,13 @@ static bool stap_kprobe_crowded;	/* no breakpoint is to be set at entries */
 static struct stap_fentries *stap_kprobe_groups;	/* of the kernel and of modules that are there */
 static DEFINE_MUTEX(stap_kprobe_mutex);
 
+#ifdef STAP_NEED_CALLERS
+#include "callers.h"
+#else
+#define stap_kprobe_called_there(k, regs) true
+#define stap_kprobe_has_caller(site) false
+#endif
+
 /* What a return probe keeps between entry and return, when it keeps something. */
 struct stap_kretprobe_saved {
 	s64 valid;
@@ -66,9 +77,13 @@ struct stap_kretprobe_saved {
 
 static int stap_kprobe_hit(struct kprobe *kprobe, struct pt_regs *regs)
 {
-	struct stap_probe *probe = container_of(kprobe, struct stap_kprobe, kretprobe.kp)->probe;
-	struct stap_context *c = stap_enter(probe);
+	struct stap_kprobe *k = container_of(kprobe, struct stap_kprobe, kretprobe.kp);
+	struct stap_probe *probe = k->probe;
+	struct stap_context *c;
 
+	if (!stap_kprobe_called_there(k, regs))
+		return 0;
+	c = stap_enter(probe);
 	if (c) {
 		c->regs = regs;
 		c->ip = (unsigned long)kprobe->addr;
@@ -97,9 +112,11 @@ static int stap_kretprobe_entry(struct kretprobe_instance *instance, struct pt_r
 	struct stap_context *c;
 
 	saved->valid = 0;
-	if (!kretprobe)
+	if (!kretprobe || !stap_kprobe_called_there(container_of(kretprobe, struct stap_kprobe, kretprobe), regs))
 		return 1;
 	probe = container_of(kretprobe, struct stap_kprobe, kretprobe)->probe;
+	if (!probe->entry)
+		return 0;
 	c = stap_enter(probe);
 	if (!c)
 		return 0;
@@ -226,7 +243,7 @@ static void stap_kprobe_prepare(struct stap_kprobe *k, unsigned long address)
 	}
 	k->kretprobe.handler = stap_kretprobe_hit;
 	k->kretprobe.maxactive = site->maxactive ? site->maxactive : KRETACTIVE;
-	if (site->probe->entry) {
+	if (site->probe->entry || stap_kprobe_has_caller(site)) {
 		k->kretprobe.entry_handler = stap_kretprobe_entry;
 		k->kretprobe.data_size = sizeof(struct stap_kretprobe_saved) + site->probe->saved_size;
 	}
@@ -620,6 +637,9 @@ static int stap_kprobe_start(void)
 {
 	int error = stap_kprobe_allocate();
 
+#ifdef STAP_NEED_CALLERS
+	stap_callers_start();
+#endif
 	if (!error)
 		error = register_module_notifier(&stap_kprobe_notifier);
 	if (error) {
