@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from pystap.arch import X86_64, Arch, by_machine
@@ -85,33 +86,45 @@ class Dwarf:
     def entries(self, spec: Spec, *, calls: bool = True, inlined: bool = True, one_each: bool = False) -> list[Address]:
         """Where the functions that a pattern asks for begin: their own code, and their inlined copies.
 
+        As for SystemTap, lines that the pattern names choose among statements, not among functions.
         `one_each`: a function that was inlined a hundred times is wanted once, as for a list of names.
         """
         out: list[Address] = []
-        for copies in self.index.alike(spec.function):
+        for copies in self._alike(spec):
             for entry in copies:
-                if not spec.in_file(entry.file) or not (inlined if entry.kind == "i" else calls):
+                if not (inlined if entry.kind == "i" else calls):
                     break
-                address = self._entered(spec, entry)
+                address = self._address(entry, self._entry_address(entry), entry.file, entry.line)
                 if address is not None:
                     out.append(address)
                     if one_each:
                         break
         return _once(out)
 
-    def _entered(self, spec: Spec, entry: Entry) -> Address | None:
-        if not self._line_fits(spec, entry):
-            return None
-        return self._address(entry, self._entry_address(entry), entry.file, entry.line)
-
     def statements(self, spec: Spec, nearest: bool = False) -> list[Address]:
         """The first address of every line that a pattern asks for, in every function that it matches."""
         if not spec.file or spec.lines is None:
             return self.entries(spec)
-        out: list[Address] = []
-        for entry in self._entries(Spec(spec.function)):
-            out += self._lines_of(entry, spec, nearest)
-        return _once(out)
+        entries = list(self._entries(Spec(spec.function, spec.file)))
+        wanted = self._wanted(spec, entries)
+        return _once(a for e in entries for a in self._lines_of(e, spec, wanted.get(e.file), nearest))
+
+    def _wanted(self, spec: Spec, entries: list[Entry]) -> dict[str, Callable[[int], bool]]:
+        """By file, which lines are asked for; none where it is every line of one function: its own.
+
+        Lines counted from functions, and every line of several functions, are lines of their files: where a function
+        was inlined, the one around it has code of the line too.
+        """
+        if spec.lines and not spec.relative:
+            return {e.file: spec.wants for e in entries}
+        if not spec.lines and _WILD.isdisjoint(spec.function):
+            return {}
+        lines: dict[str, set[int]] = {}
+        for e in entries:
+            own = range(0) if spec.lines else [k for k, _ in self._line_addresses(e) if k > e.line]
+            counted = (e.line + k for low, high in spec.lines or () for k in range(low, high + 1))
+            lines.setdefault(e.file, set()).update(own, counted)
+        return {file: found.__contains__ for file, found in lines.items()}
 
     def labels(self, spec: Spec, pattern: str) -> list[Address]:
         """C labels by glob, in the functions that a pattern asks for; `line` is the label's."""
@@ -152,22 +165,21 @@ class Dwarf:
     def _entries(self, spec: Spec) -> Iterator[Entry]:
         return (e for e in self.index.functions(spec.function) if spec.in_file(e.file))
 
-    def _line_fits(self, spec: Spec, entry: Entry) -> bool:
-        """`f@file:N` on functions: the line lies in the function; without a line every function fits."""
-        if not spec.lines:
-            return True
-        lines = [line for line, _ in self._line_addresses(entry)] or [entry.line]
-        wanted = [low + (entry.line if spec.relative else 0) for low, _ in spec.lines]
-        return any(entry.line <= w <= max(lines) for w in wanted)
+    def _alike(self, spec: Spec) -> Iterator[Iterator[Entry]]:
+        """As `_entries`, but what differs in its address alone together."""
+        for copies in self.index.alike(spec.function):
+            first = next(copies, None)
+            if first is not None and spec.in_file(first.file):
+                yield chain((first,), copies)
 
-    def _lines_of(self, entry: Entry, spec: Spec, nearest: bool) -> Iterator[Address]:
-        known = [(line, pc) for line, pc in self._line_addresses(entry) if spec.in_file(entry.file)]
-        base = entry.line if spec.relative else 0
-        chosen = [(line, pc) for line, pc in known if spec.wants(line - base)]
+    def _lines_of(
+        self, entry: Entry, spec: Spec, wanted: Callable[[int], bool] | None, nearest: bool
+    ) -> Iterator[Address]:
+        known = self._line_addresses(entry, within=wanted is None)
+        chosen = [(line, pc) for line, pc in known if wanted is None or wanted(line)]
         if not chosen and nearest and spec.lines:
-            wanted = spec.lines[0][0] + base
-            chosen = sorted(known, key=lambda k: (abs(k[0] - wanted), k[0]))[:1]
-        if entry.kind == "i":  # the lines before the last one at its first instruction are its declarations
+            chosen = self._nearest(entry, spec.lines[0][0] + (entry.line if spec.relative else 0))
+        elif entry.kind == "i" and wanted is None:  # before the last line at the first instruction: declarations
             chosen.sort(key=lambda c: (c[1], -c[0]) if c[1] == entry.pc else (c[1], c[0]))
         shown: set[int] = set()
         for line, pc in chosen:
@@ -178,20 +190,27 @@ class Dwarf:
             if address is not None:
                 yield address
 
-    def _line_addresses(self, entry: Entry) -> list[tuple[int, int]]:
-        """(line, its lowest address) of a function's own lines, by line."""
+    def _nearest(self, entry: Entry, wanted: int) -> list[tuple[int, int]]:
+        """The function's line with code that is nearest; of two, the later one."""
+        return sorted(self._line_addresses(entry), key=lambda k: (abs(k[0] - wanted), -k[0]))[:1]
+
+    def _line_addresses(self, entry: Entry, *, within: bool = True) -> list[tuple[int, int]]:
+        """(line, its lowest address) in a function's code, by line; `within`: of its own lines only.
+
+        Lines of other functions of the same file are there where these were inlined.
+        """
         die = self.sections.die(entry.die)
         table = self.types.lines(die)
         first: dict[int, int] = {}
         rows = table.sorted_rows
-        past = self._next_function(die, entry)
+        least, past = (entry.line, self._next_function(die, entry)) if within else (1, 1 << 30)
         for low, high in ranges_of(die):
             for row in rows[bisect_right(rows, low - 1, key=lambda r: r.address) :]:
                 if row.address >= high:
                     break
-                if entry.line <= row.line < past and not row.end and table.file(row.file) == entry.file:
+                if least <= row.line < past and not row.end and table.file(row.file) == entry.file:
                     first[row.line] = min(row.address, first.get(row.line, row.address))
-        if entry.kind == "i" and len(first) > 1:  # the line of its name is where its caller prepares the call
+        if within and entry.kind == "i" and len(first) > 1:  # its name's line is where the caller prepares the call
             first.pop(entry.line, None)
         return sorted(first.items())
 
@@ -437,6 +456,7 @@ class Dwarf:
         return None
 
 
+_WILD = frozenset("*?[")
 _TYPE_TAGS = {
     dw.STRUCTURE_TYPE: "struct", dw.CLASS_TYPE: "class", dw.UNION_TYPE: "union", dw.ENUMERATION_TYPE: "enum",
     dw.TYPEDEF: "", dw.BASE_TYPE: "",

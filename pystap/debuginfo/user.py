@@ -126,9 +126,8 @@ class UserDwarf(Dwarf):
                 names.append(block.name)
         return names
 
-    def _lines_of(self, entry: Entry, spec: Spec, nearest: bool) -> Iterator[Address]:
-        if spec.in_file(entry.file) or spec.in_file(self._full(entry.file, entry.die)):
-            yield from super()._lines_of(entry, replace(spec, file=""), nearest)
+    def _alike(self, spec: Spec) -> Iterator[Iterator[Entry]]:
+        return (iter((entry,)) for entry in self._entries(spec))
 
     def aliased(self, spec: Spec) -> Spec:
         """The same, of the function that DWARF knows under another name: malloc is __libc_malloc."""

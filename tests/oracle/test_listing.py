@@ -1,0 +1,74 @@
+"""-l and -L beside stap's own, as sets: each difference has a reason, or there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from pystap import cli, paths
+
+RELEASE = "6.1.0-56-cloud-amd64"
+STORE = paths.cache("kernels") / RELEASE
+EQUAL = (
+    ("-l", 'kernel.function("tcp_v4_*")'),
+    ("-L", 'kernel.statement("tcp_v4_rcv@net/ipv4/tcp_ipv4.c:*")'),
+    ("-l", 'module("nf_nat").function("*")'),
+    ("-l", 'kernel.function("*@fs/read_write.c")'),
+    ("-L", 'kernel.function("vfs_*").inline'),
+    ("-l", 'kernel.function("*@fs/read_write.c:460").call'),  # lines choose among statements alone
+    ("-l", 'kernel.function("*@mm/mmap.c:*")'),
+    ("-l", 'kernel.statement("*@fs/open.c:1000-1100")'),
+    ("-l", 'kernel.statement("vfs_read@fs/read_write.c:350-700")'),  # lines of what was inlined there, too
+    ("-l", 'kernel.statement("do_sys_open@fs/open.c+3")'),
+    ("-L", 'kernel.statement("do_sys_openat2@fs/open.c:1295,1297,1300-1310")'),
+    ("-l", 'kernel.statement("vfs_read@fs/read_write.c:460").nearest'),
+    ("-l", 'module("nf_*").function("nf_*_init*")'),
+    ("-l", 'kernel.function("tcp_*").exported'),
+)
+# What only stap shows: a symbol that DWARF does not know has no copies to be inlined, is nobody's function to call
+# (the unlikely half of one that is listed), and can not be probed by name where several have the same.
+COLD = re.compile(r'"\S+\.cold"')
+
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.skipif(
+        shutil.which("stap") is None or os.geteuid() != 0 or not (STORE / "usr/lib/debug").exists(),
+        reason=f"needs stap, root, and the debug-info of {RELEASE}",
+    ),
+]
+
+# stap finds modules under /lib/modules and their debug-info under /usr/lib/debug alone: both for this process only.
+IN_PLACE = """
+modules=/lib/modules/$RELEASE; debug=/usr/lib/debug/lib/modules
+mount -t tmpfs none $modules && ln -s /usr/src/linux-headers-$RELEASE $modules/build && mkdir $modules/kernel &&
+mount --bind $STORE$modules/kernel $modules/kernel && mkdir -p /usr/lib/debug &&
+mount -t tmpfs none /usr/lib/debug && mkdir -p $debug/$RELEASE && mount --bind $STORE/usr/lib/debug$modules $debug/$RELEASE || exit 99
+ulimit -v 4000000
+exec timeout 60 stap -r $RELEASE "$@"
+"""
+
+
+def of_stap(*arguments: str) -> set[str]:
+    environment = os.environ | {
+        "RELEASE": RELEASE,
+        "STORE": str(STORE),
+        "SYSTEMTAP_DEBUGINFO_PATH": f"{STORE}/usr/lib/debug",
+    }
+    command = ["unshare", "-m", "bash", "-c", IN_PLACE, "bash", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode == 99:
+        pytest.skip(f"no mounts here: {done.stderr}")
+    return set(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(("option", "points"), EQUAL, ids=[p for _, p in EQUAL])
+def test_the_same_set(option: str, points: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-r", RELEASE, option, points]) == 0
+    ours = set(capsys.readouterr().out.splitlines())
+    theirs = {line for line in of_stap(option, points) if not COLD.search(line)}
+    assert theirs
+    assert ours == theirs
