@@ -46,7 +46,8 @@ IN_PLACE = """
 modules=/lib/modules/$RELEASE; debug=/usr/lib/debug/lib/modules
 mount -t tmpfs none $modules && ln -s /usr/src/linux-headers-$RELEASE $modules/build && mkdir $modules/kernel &&
 mount --bind $STORE$modules/kernel $modules/kernel && mkdir -p /usr/lib/debug &&
-mount -t tmpfs none /usr/lib/debug && mkdir -p $debug/$RELEASE && mount --bind $STORE/usr/lib/debug$modules $debug/$RELEASE || exit 99
+mount -t tmpfs none /usr/lib/debug && mkdir -p $debug/$RELEASE &&
+mount --bind $STORE/usr/lib/debug$modules $debug/$RELEASE || exit 99
 ulimit -v 4000000
 exec timeout 60 stap -r $RELEASE "$@"
 """
