@@ -109,6 +109,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
     text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *_builds(module, target)]))
+    text.raw("\n".join(_information(options)))
     lines = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
     files = {"module.c": "\n".join(lines) + "\n", "config.h": config}
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
@@ -138,6 +139,12 @@ def _builds(module: ir.Module, target: Any) -> list[str]:
     ids += [(name, target.module_build_id(name)) for name in sorted({s.module or "" for s in sites} - {""})]
     text = ",".join(f"{name}={build}" for name, build in ids if build)
     return [f"MODULE_INFO(stap_builds, {names.c_string(text)});"] if text else []
+
+
+def _information(options: Options) -> list[str]:
+    """--modinfo NAME=VALUE."""
+    pairs = [pair.partition("=") for pair in options.modinfo]
+    return [f"MODULE_INFO({names.identifier(name)}, {names.c_string(value)});" for name, _, value in pairs]
 
 
 def _handlers(unit: Unit, handlers: Writer) -> list[Storage]:
