@@ -208,7 +208,7 @@ class _Session:
 
         options = self.options
         assert target.build_tree is not None  # doctor.require_build has seen to it
-        keep = Path(tempfile.mkdtemp(prefix="stap")) if options.keep else None
+        keep = Path(tempfile.mkdtemp(prefix="stap", dir=paths.temporary())) if options.keep else None
         if keep is not None:
             print(f'Keeping temporary directory "{keep}"', file=sys.stderr)
         return build(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from pystap.diagnostics import StapError
@@ -64,19 +65,26 @@ def foreign(path: Path) -> str:
     return "can be written by other users" if mode & stat.S_IWOTH or group else ""
 
 
-def _check(path: Path) -> None:
+def temporary() -> Path:
+    """The folder for temporary files of this user ($TMPDIR), refused where others can change what is put there."""
+    root = Path(tempfile.gettempdir())
+    _check_way_to(root, "temporary folder", "TMPDIR")
+    return root
+
+
+def _check(path: Path, what: str = "cache", variable: str = "PYSTAP_CACHE") -> None:
     reason = foreign(path)
     if reason:
-        remedy = "set PYSTAP_CACHE to a folder of your own (with sudo: sudo -H)"
-        raise StapError(f"the cache is not used, since {path} {reason}\n  {remedy}, or mend it: chown, chmod go-w")
+        remedy = f"set {variable} to a folder of your own (with sudo: sudo -H)"
+        raise StapError(f"the {what} is not used, since {path} {reason}\n  {remedy}, or mend it: chown, chmod go-w")
 
 
 @functools.cache
-def _check_way_to(root: Path) -> None:
-    """Every folder and link from / to the cache: whoever owns one of them can put another cache there."""
+def _check_way_to(root: Path, what: str = "cache", variable: str = "PYSTAP_CACHE") -> None:
+    """Every folder and link from / to there: whoever owns one of them can put another folder in its place."""
     spelt = Path(os.path.abspath(root))
     for path in dict.fromkeys((*reversed(spelt.parents), spelt, *reversed(spelt.resolve().parents), spelt.resolve())):
-        _check(path)
+        _check(path, what, variable)
 
 
 def _cache_root() -> Path:

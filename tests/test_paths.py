@@ -72,6 +72,18 @@ def test_a_folder_that_everybody_can_write(folder: Path, where: str) -> None:
     refused(f"the cache is not used, since {folder / where} can be written by other users\n")
 
 
+def test_a_temporary_folder_that_everybody_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources of -k lie there until they are compiled."""
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(open_to_all))
+    assert paths.temporary() == open_to_all
+    open_to_all.chmod(0o777)
+    paths._check_way_to.cache_clear()
+    with pytest.raises(StapError, match=f"the temporary folder is not used, since {open_to_all} can be written by"):
+        paths.temporary()
+
+
 def test_a_folder_on_the_way_that_everybody_can_write(folder: Path) -> None:
     paths.cache("modules")
     folder.parent.chmod(0o777)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pystap import paths
 from pystap.diagnostics import Unresolved
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _types(name: str, tree: Path | None, cache: Path, runtime: Path, variables: 
 def _compiled(header: str, made_by: Recipe | None) -> bytes:
     from pystap.debuginfo.elf import Elf
 
-    with tempfile.TemporaryDirectory(prefix="stap") as work:
+    with tempfile.TemporaryDirectory(prefix="stap", dir=paths.temporary()) as work:
         source, result = Path(work, "types.c"), Path(work, "types.o")
         source.write_text(f"#include <{header}>\n")
         command = _command(source, result, made_by)
