@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -115,7 +116,7 @@ def restore(spec: Spec, template: Path) -> Machine:
     machine = _start(spec, work, ["-initrd", str(initrd), *incoming], (*PORTS, "qmp"))
     try:
         with _Monitor(machine) as monitor:
-            monitor.command("migrate-incoming", uri=f"exec:cat '{template}/state'")
+            monitor.command("migrate-incoming", uri=f"exec:cat {shlex.quote(str(template / 'state'))}")
     except BaseException:
         machine.close()
         raise
@@ -159,7 +160,8 @@ def _memory(spec: Spec, ram: Path | None, shared: bool = False) -> list[str]:
     if ram is None:
         backend = f"memory-backend-ram,id=ram,size={size}"
     else:
-        backend = f"memory-backend-file,id=ram,size={size},mem-path={ram},share={'on' if shared else 'off'}"
+        path = str(ram).replace(",", ",,")  # as QEMU's options want it
+        backend = f"memory-backend-file,id=ram,size={size},mem-path={path},share={'on' if shared else 'off'}"
     return ["-m", size, "-object", backend]
 
 
@@ -215,7 +217,7 @@ def _port_options(ports: Mapping[str, socket.socket]) -> list[str]:
 
 def _save(machine: Machine, state: Path) -> None:
     with _Monitor(machine) as monitor:
-        monitor.command("migrate", uri=f"exec:cat > '{state}'")
+        monitor.command("migrate", uri=f"exec:cat > {shlex.quote(str(state))}")
         deadline = time.monotonic() + SAVE_SECONDS
         while time.monotonic() < deadline:
             status = monitor.command("query-migrate")

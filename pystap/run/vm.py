@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import selectors
+import shlex
 import shutil
 import socket
 import subprocess
@@ -348,7 +349,7 @@ class Guest:
             return
         self.put("/tmp/.brought", archive.content())
         steps = ["cd /", "cpio -idmu < /tmp/.brought 2> /dev/null", "rm /tmp/.brought"]
-        steps += [f"insmod '{_in_guest(source, self.kernel)}'" for source in wanted]
+        steps += [f"insmod {shlex.quote(str(_in_guest(source, self.kernel)))}" for source in wanted]
         done = self.run(["/bin/sh", "-c", " && ".join(steps)], keep_input=True)
         if done.status:
             raise StapError(f"the guest could not be set up: {os.fsdecode(done.stderr).strip()}")

@@ -251,3 +251,19 @@ def test_a_series_is_of_one_flavour(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_unknown_kernel() -> None:
     with pytest.raises(StapError, match=r"pystap-prep 5\.4"):
         kernels.find("5.4")
+
+
+@pytest.mark.vm
+def test_a_cache_with_a_strange_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path goes through QEMU's option syntax and a shell; the first guest saves a template, the next uses it."""
+    if can_boot() or available("6.1") is None:
+        pytest.skip(can_boot() or "no kernel 6.1")
+    store = kernels.store()
+    cache = tmp_path / "it's, `so` $(to) say;"
+    cache.mkdir()
+    (cache / "kernels").symlink_to(store)
+    monkeypatch.setenv("PYSTAP_CACHE", str(cache))
+    for _ in range(2):
+        with Guest(kernels.find("6.1")) as guest:
+            assert guest.sh("cat /etc/hostname").stdout == b"vm\n"
+    assert len(list((cache / "vm").glob("template-*/state"))) == 1
