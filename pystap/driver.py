@@ -324,6 +324,7 @@ class _Session:
 
         options = self.options
         verbose = options.verbose[4]
+        _warn_of_parameters(module, options)
         timer = _Timer()
         if verbose:
             print("Pass 5: starting run.", file=sys.stderr)
@@ -352,6 +353,16 @@ class _Session:
         return 0
 
 
+def _warn_of_parameters(module: Path, options: Options) -> None:
+    """-G of a variable that is not there is a slip, and the kernel ignores such a parameter without a word."""
+    if not options.globals or options.suppress_warnings:
+        return
+    data = module.read_bytes()
+    for name, _ in options.globals:
+        if f"\0g_{name}_parameter\0".encode() not in data:
+            print(f"WARNING: -G sets '{name}', but the script has no such global variable", file=sys.stderr)
+
+
 # --- scripts ---------------------------------------------------------------------------------------------
 
 
@@ -361,7 +372,7 @@ def read_scripts(options: Options) -> list[SourceFile]:
     if options.expression is not None:
         scripts.append(SourceFile("<input>", options.expression))
     elif options.script == "-":
-        scripts.append(SourceFile("<input>", sys.stdin.buffer.read().decode("utf-8", "surrogateescape")))
+        scripts.append(SourceFile("<input>", _text("<input>", sys.stdin.buffer.read())))
     elif options.script is not None:
         scripts.append(SourceFile(options.script, _read(options.script)))
     for number, text in enumerate(options.additional, 1):
@@ -373,11 +384,18 @@ def read_scripts(options: Options) -> list[SourceFile]:
 
 def _read(name: str) -> str:
     try:
-        return Path(name).read_bytes().decode("utf-8", "surrogateescape")
+        return _text(name, Path(name).read_bytes())
     except FileNotFoundError:
         raise PassError(1, f"Input file '{name}' is missing.") from None
     except OSError as error:
         raise PassError(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
+
+
+def _text(name: str, data: bytes) -> str:
+    """What a file says, without the mark that some editors begin UTF-8 with."""
+    if b"\0" in data:
+        raise PassError(1, f"Input file '{name}' is not a script: it holds binary data.")
+    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
 
 
 # Where a script says process without a path, or asks for names or stacks of programs: the -c or -x matters.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pystap.debuginfo.ctype import spell
-from pystap.diagnostics import Diagnostics, StapError, Unresolved, render
+from pystap.diagnostics import Diagnostic, Diagnostics, StapError, Unresolved, render
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
 from pystap.elaborate.points import PointTree
 from pystap.options import Options
@@ -28,26 +28,36 @@ def run(options: Options) -> int:
     try:
         lines = _lines(options, diagnostics)
     except StapError as failure:
-        for item in diagnostics.items:
-            print(render(item), file=sys.stderr)
+        _say(diagnostics)
         if str(failure):
             print(f"ERROR: {failure}", file=sys.stderr)
         return 1
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    _say(diagnostics)
     return 0 if lines else 1
+
+
+def _say(diagnostics: Diagnostics) -> None:
+    for item in diagnostics.items:
+        print(render(item), end="", file=sys.stderr)
 
 
 def listing(points: str, library: Library, target: Target, options: Options, diagnostics: Diagnostics) -> list[str]:
     """The lines of -l (or of -L, where the options say so), sorted, each once."""
     import gc
 
+    lister = _Lister(library, target, options)
+    asked = _parse(points, library, diagnostics)
     collecting = gc.isenabled()
     gc.disable()  # tens of thousands of places, all kept: the collector would only look at them again and again
     try:
-        return _Lister(library, target, options).lines(_parse(points, library, diagnostics))
+        lines = lister.lines(asked)
     finally:
         if collecting:
             gc.enable()
+    for reason in () if lines else lister.reasons(asked):
+        diagnostics.add(reason)
+    return lines
 
 
 def _lines(options: Options, diagnostics: Diagnostics) -> list[str]:
@@ -122,6 +132,11 @@ class _Lister:
             return sorted(shown)
         variables = self._script_variables([s for s in shown.values() if s.alias is not None])
         return sorted(self._with_variables(s, variables.get(s.name, ())) for s in shown.values())
+
+    def reasons(self, points: Iterable[ast.Point]) -> list[Diagnostic]:
+        """Why these points list nothing."""
+        outcomes = self._deriver.derive(ast.Probe(tuple(points), ast.Block(())))
+        return [o.diagnostic for o in outcomes if isinstance(o, Failed)]
 
     def _collect(self, point: ast.Point, shown: dict[str, _Shown]) -> None:
         try:

@@ -107,3 +107,32 @@ def test_another_kernel_s_module_is_built_not_run() -> None:
     assert done.returncode == 0
     assert "forcing -p4" in done.stderr
     assert done.stdout.strip().endswith(".ko")
+
+
+@needs_kernel
+def test_files_that_are_no_scripts(tmp_path: Path) -> None:
+    binary, folder, marked = tmp_path / "binary.stp", tmp_path / "folder.stp", tmp_path / "marked.stp"
+    binary.write_bytes(b"\x7fELF\0\1")
+    folder.mkdir()
+    marked.write_bytes(b"\xef\xbb\xbfprobe begin {\r\n exit()\r\n}\r\n")
+    refused(pystap("-p1", "-r", "6.1", str(binary)), f"Input file '{binary}' is not a script: it holds binary data.")
+    refused(pystap("-p1", "-r", "6.1", str(folder)), f"Input file '{folder}' cannot be read: Is a directory.")
+    refused(pystap("-p1", "-r", "6.1", "/dev/null"), "Input file '/dev/null' is empty.")
+    done = pystap("-p1", "-r", "6.1", str(marked))
+    assert (done.returncode, done.stderr) == (0, ""), "a byte order mark and CRLF do no harm"
+
+
+@needs_kernel
+def test_a_list_of_nothing_says_why() -> None:
+    refused(pystap("-r", "6.1", "-l", "syscall.opne"), "probe point mismatch (similar: open,")
+    refused(pystap("-r", "6.1", "-L", 'kernel.function("vfs_raed")'), "no match (similar functions: vfs_read,")
+
+
+@needs_kernel
+@pytest.mark.vm
+def test_a_full_disk_and_a_variable_that_is_not_there() -> None:
+    script = "global many = 1 probe begin { println(many) exit() }"
+    refused(pystap("--vm", "-o", "/dev/full", "-e", script), "cannot write the output to '/dev/full': No space left")
+    done = pystap("--vm", "-G", "mnay=2", "-G", "many=3", "-e", script)
+    assert done.stdout == "3\n"
+    assert done.stderr == "WARNING: -G sets 'mnay', but the script has no such global variable\n"

@@ -42,7 +42,7 @@ def run(module: Path, options: RunOptions) -> int:
         return guest.run(
             arguments,
             stdout=out,
-            stderr=_writer(2),
+            stderr=_writer(2, "standard error"),
             directory=os.getcwd(),
             environment=_environment(),
             forward_input=options.command is not None,
@@ -68,19 +68,19 @@ def _environment() -> dict[str, str]:
 def _output(path: str | None) -> Iterator[Sink]:
     if path is None:
         sys.stdout.flush()
-        yield _writer(1)
+        yield _writer(1, "standard output")
         return
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StapError(f"Couldn't open output file '{path}': {error.strerror}") from None
     try:
-        yield _writer(file)
+        yield _writer(file, f"'{path}'")
     finally:
         os.close(file)
 
 
-def _writer(file: int) -> Sink:
+def _writer(file: int, name: str) -> Sink:
     """Writes at once; a reader that has gone away ends the run as it would end the runner's."""
     broken = False
 
@@ -93,6 +93,8 @@ def _writer(file: int) -> Sink:
             except BrokenPipeError:
                 broken = True
                 os.kill(os.getpid(), signal.SIGTERM)
+            except OSError as error:
+                raise StapError(f"cannot write the output to {name}: {error.strerror}") from None
 
     return write
 
