@@ -28,8 +28,15 @@ _FAMILIES = (
     r"_*(pte|pmd|pud|p4d|pgd)(_.*)?|_*set_(pte|pmd|pud|p4d|pgd).*|cr4_.*|clear_page.*|copy_page(_regs)?|copy_user_.*",
 )
 _BLOCKED = re.compile("|".join(_FAMILIES))
+# What the kernel itself calls on its way out of a probed function: its return would be hooked without end.
+_RETURNS = re.compile(r".*objpool_(push|pop|try_add_slot|try_get_slot).*|freelist_.*|.*rethook.*|.*kretprobe.*")
 
 
 def unsafe(name: str) -> bool:
     """Whether a wildcard leaves the function out, as far as it has no ftrace call."""
     return _BLOCKED.fullmatch(name) is not None
+
+
+def fatal_return(name: str) -> bool:
+    """Whether nobody may probe the function's return, by whatever means."""
+    return _RETURNS.fullmatch(name) is not None

@@ -10,7 +10,7 @@ from pystap.debuginfo.api import Address, Scope
 from pystap.debuginfo.spec import Spec, parse
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request, Resolved
-from pystap.providers.breakpoints import unsafe
+from pystap.providers.breakpoints import fatal_return, unsafe
 from pystap.providers.callees import called, extent, pattern_of
 from pystap.providers.kprobe import ANCHOR, KprobeSite
 from pystap.providers.left_out import left_out
@@ -116,6 +116,8 @@ def _functions(request: Request, part: Part, spec: Spec, names: list[str], is_re
 
 def _safe(request: Request, part: Part, spec: Spec, address: Address, is_return: bool) -> bool:
     """Whether a wildcard may mean the place: what is named in full is left to the kernel to refuse."""
+    if is_return and fatal_return(address.function):
+        return False
     if request.options.guru or _WILD.isdisjoint(spec.function):
         return True
     if left_out(address.function, address.file, is_return):

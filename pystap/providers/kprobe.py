@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import NoScope, Request, Resolved
-from pystap.providers.breakpoints import unsafe
+from pystap.providers.breakpoints import fatal_return, unsafe
 
 if TYPE_CHECKING:
     from pystap.target import Target
@@ -93,6 +93,8 @@ def kernel_sites(target: Target, pattern: str, is_return: bool = False, maxactiv
         if not symbol.is_function or not symbol.probeable or _no_function(symbol.name, pattern):
             continue
         if not symbol.has_fentry and symbol.name != pattern and unsafe(symbol.name):
+            continue
+        if is_return and fatal_return(symbol.name):
             continue
         placed = anchor is not None and anchor.address and symbol.address
         yield KprobeSite(
