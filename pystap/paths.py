@@ -56,7 +56,8 @@ def cache(*parts: str) -> Path:
 def foreign(path: Path) -> str:
     """Why somebody else might decide what is at a path; "" where only this user and root can."""
     found = os.lstat(path)
-    if found.st_uid not in (0, os.geteuid()):
+    # The owner of / is root, or what a user namespace shows of it.
+    if found.st_uid not in (0, os.geteuid(), os.stat("/").st_uid):
         return f"belongs to another user (uid {found.st_uid})"
     mode = found.st_mode
     if stat.S_ISLNK(mode) or (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +127,24 @@ def test_other_users(folder: Path) -> None:
     assert "Permission denied" in as_user(SOMEBODY, lambda: paths.cache("more"))
     os.chown(folder, SOMEBODY, 0)
     assert as_user(SOMEBODY, lambda: paths.cache("more")) == "done"
+
+
+@root
+def test_in_a_user_namespace(folder: Path) -> None:
+    """There the machine's root is nobody: / and all on the way seem to belong to a user without a name."""
+    sources = folder.with_name("pystap")
+    sources.mkdir()
+    for name in ("__init__", "paths", "diagnostics", "source"):
+        shutil.copy(paths.PACKAGE / f"{name}.py", sources)
+    folder.mkdir()
+    os.chown(folder, SOMEBODY, SOMEBODY)
+    user = ["setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups", "unshare", "--user"]
+    if subprocess.run([*user, "--map-root-user", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("users may not make namespaces here")
+    script = "from pystap import paths; print(paths.cache('modules'))"
+    command = [*user, "--map-root-user", "/usr/bin/python3", "-c", script]
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{folder}/modules\n", "")
 
 
 @root
