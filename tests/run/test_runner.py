@@ -116,6 +116,16 @@ def test_killed_runner_leaves_nothing(guests: Guests, series: str, module: Path)
     check_gone(guests, series)
 
 
+def test_the_guardian_keeps_the_right_to_remove_modules(guests: Guests, series: str, module: Path) -> None:
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    rights = "grep -h Cap[EIP] $(dirname $(grep -l pystap-guardian /proc/[0-9]*/comm))/status"
+    run = f"{RUNNER} /tmp/fake.ko mode=wait & sleep 0.5"
+    done = guests.sh(series, f"{run}; {rights}; kill -KILL $!; wait $!; sleep 0.5")
+    capabilities = dict(line.split() for line in done.stdout.splitlines() if line.startswith(b"Cap"))
+    assert capabilities == {b"CapInh:": b"0" * 16, b"CapPrm:": b"0" * 11 + b"10000", b"CapEff:": b"0" * 11 + b"10000"}
+    check_gone(guests, series)
+
+
 def test_killed_with_its_guardian_leaves_an_inert_module(guests: Guests, series: str, module: Path) -> None:
     guests.get(series).put("/tmp/fake.ko", module.read_bytes())
     kill = "kill -KILL $(pidof pystap-run) $(grep -l pystap-guardian /proc/[0-9]*/comm | cut -d/ -f3)"

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +54,16 @@ double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
+/* Of root's rights the guardian needs one: to take modules off. */
+static void keep_module_right(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct kept[2] = { 0 };
+
+	kept[0].effective = kept[0].permitted = 1u << CAP_SYS_MODULE;
+	syscall(SYS_capset, &header, kept);	/* without it, it has more than it needs: no reason to give up */
+}
+
 static void guard(int wait_on)
 {
 	char finished = 0;
@@ -60,6 +72,7 @@ static void guard(int wait_on)
 
 	prctl(PR_SET_NAME, "pystap-guardian");
 	setsid();
+	keep_module_right();
 	for (int signal_number = 1; signal_number < 32; signal_number++)
 		signal(signal_number, SIG_IGN);
 	for (int fd = 0; fd < 256; fd++)
