@@ -37,6 +37,7 @@ Run:
   -s MB               size of the output buffers
   -b                  bulk mode: one output file per CPU
   -F                  flight recorder: leave the module running
+  -A MODULE           show what a module that -F left running has printed, and go on
   -S MB[,N]           rotate the output file at MB, keep N files
   -t                  report hits and cycles of each probe at the end
 Compile:
