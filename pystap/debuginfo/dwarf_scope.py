@@ -50,14 +50,14 @@ class DwarfScope:
     def listed(self) -> tuple[tuple[str, CType], ...]:
         """What a listing shows: the variables that have a place here, readable or not.
 
-        As stap does, it leaves out, at the entry of a function that is (also) inlined, locals that wander about.
+        As stap does, it leaves out, at the entry of an inlined copy, its locals.
         """
-        omitted = dw.ABSTRACT_ORIGIN in self._function.attributes and entry_pc(self._function) == self._pc
         inlined = self._function.tag == dw.INLINED_SUBROUTINE
+        omitted = inlined and entry_pc(self._function) == self._pc
         shown: dict[str, CType] = {}
         for die in self._visible():
             name = die.name
-            if name in shown or (omitted and die.tag == dw.VARIABLE and (inlined or _wanders(die))):
+            if name in shown or (omitted and die.tag == dw.VARIABLE):
                 continue
             if self._has_place(die):
                 shown[name] = self._dwarf.types.of(die)
@@ -104,9 +104,3 @@ class DwarfScope:
             elif child.tag == dw.LEXICAL_BLOCK and covers(child, self._pc):
                 inner += self._collect(child)
         return inner + own
-
-
-def _wanders(die: Die) -> bool:
-    """Whether a variable's place is a list, one entry for each stretch of code."""
-    found = die.attributes.get(dw.LOCATION)
-    return found is not None and found[0] in (dw.F_SEC_OFFSET, dw.F_LOCLISTX, dw.F_DATA4, dw.F_DATA8)

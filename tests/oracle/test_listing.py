@@ -19,6 +19,8 @@ EQUAL = (
     ("-l", 'module("nf_nat").function("*")'),
     ("-l", 'kernel.function("*@fs/read_write.c")'),
     ("-L", 'kernel.function("vfs_*").inline'),
+    ("-L", 'kernel.function("tcp_v4_*").call'),
+    ("-L", 'kernel.function("*@fs/read_write.c").return'),
     ("-l", 'kernel.function("*@fs/read_write.c:460").call'),  # lines choose among statements alone
     ("-l", 'kernel.function("*@mm/mmap.c:*")'),
     ("-l", 'kernel.statement("*@fs/open.c:1000-1100")'),
