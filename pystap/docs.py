@@ -1,4 +1,4 @@
-"""The comments of the tapset library -> a man page and an HTML page for each of its files.
+"""The comments of the tapset library -> a man page and an HTML page for each of its files; the command's own pages.
 
 A comment stands before what it tells of: a function, an alias of probes, a macro. Run as `python -m pystap.docs DIR`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,19 @@ from pathlib import Path
 
 from pystap import __version__, paths
 
-__all__ = ["Entry", "Subject", "html_page", "index_page", "man_page", "read", "subjects", "undocumented", "write"]
+__all__ = [
+    "Entry",
+    "Subject",
+    "command_page",
+    "html_page",
+    "index_page",
+    "man_page",
+    "probes_page",
+    "read",
+    "subjects",
+    "undocumented",
+    "write",
+]
 
 _COMMENT = re.compile(r"/\*\*(.*?)\*/\s*", re.S)
 _DECLARATION = re.compile(
@@ -165,6 +178,58 @@ def index_page(found: list[Subject]) -> str:
     return _PAGE.format(title="The tapset library", body="<dl>\n" + "\n".join(rows) + "\n</dl>")
 
 
+_COLUMN = 22  # where --help tells of an option
+
+
+def _option(line: str) -> tuple[str, str]:
+    """A line of --help as option and text; a list of options has none."""
+    if len(line) > _COLUMN and line[_COLUMN - 1] == " " and line[_COLUMN] not in "- ":
+        return line[:_COLUMN].strip(), line[_COLUMN:]
+    return line.strip().rstrip(","), "As in stap(1)."
+
+
+def command_page() -> str:
+    """pystap(1): what --help says, as a man page."""
+    done = subprocess.run([sys.executable, "-m", "pystap", "--help"], capture_output=True, text=True, check=True)
+    usage, _, rest = done.stdout.partition("\n\n")
+    lines = [
+        f'.TH PYSTAP 1 "" "pystap {__version__}" "User commands"',
+        *(".SH NAME", "pystap \\- run SystemTap scripts on a Linux kernel", ".SH SYNOPSIS", ".nf"),
+        *(_roff(re.sub(r"^(Usage:| *or:) ", "", line)) for line in usage.splitlines()),
+        *(".fi", ".SH OPTIONS"),
+    ]
+    for line in rest.splitlines():
+        if line.startswith("  -"):
+            option, text = _option(line)
+            lines += [".TP", f".B {_roff(option)}", _roff(text)]
+        elif line.endswith(":") and not line.startswith(" "):
+            lines += [".SS " + line.rstrip(":")]
+        elif line.strip():
+            lines += [_roff(line.strip()) if line.startswith(" ") else f".PP\n{_roff(line)}"]
+    lines += [".SH SEE ALSO", "pystapprobes(3stap), tapset::*(3stap)"]
+    return "\n".join(lines) + "\n"
+
+
+def probes_page() -> str:
+    """pystapprobes(3stap): every form of probe point."""
+    from pystap.elaborate.points import PointTree
+    from pystap.providers import PROVIDERS
+
+    families: dict[str, list[str]] = {}
+    for form in PointTree(PROVIDERS).types():
+        families.setdefault(re.split(r"[.(]", form)[0], []).append(form)
+    lines = [f'.TH PYSTAPPROBES 3stap "" "pystap {__version__}" "Probe points"']
+    lines += [".SH NAME", "pystapprobes \\- the forms of probe points", ".SH DESCRIPTION"]
+    lines += [
+        "Aliases of the library are in the pages tapset::*(3stap).",
+        ".B pystap \\-L POINT",
+        "lists the variables.",
+    ]
+    for family, forms in families.items():
+        lines += [f".SH {family.upper()}", ".nf", *map(_roff, forms), ".fi"]
+    return "\n".join(lines) + "\n"
+
+
 def write(library: Path, folder: Path) -> int:
     """Writes man/ and html/ into a folder and returns how many subjects there are."""
     found = list(subjects(library))
@@ -173,6 +238,8 @@ def write(library: Path, folder: Path) -> int:
     for subject in found:
         (folder / "man" / f"tapset::{subject.name}.3stap").write_text(man_page(subject), "utf-8")
         (folder / "html" / f"{subject.name}.html").write_text(html_page(subject), "utf-8")
+    (folder / "man" / "pystap.1").write_text(command_page(), "utf-8")
+    (folder / "man" / "pystapprobes.3stap").write_text(probes_page(), "utf-8")
     (folder / "html" / "index.html").write_text(index_page(found), "utf-8")
     return len(found)
 

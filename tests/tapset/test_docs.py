@@ -91,7 +91,21 @@ def test_man_takes_the_pages(tmp_path: Path) -> None:
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")
     docs.write(paths.tapsets(), tmp_path)
-    for page in ("string", "linux.tcp", "inet"):
-        command = ["groff", "-man", "-Tutf8", "-ww", str(tmp_path / "man" / f"tapset::{page}.3stap")]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert not [line for line in done.stderr.splitlines() if "break" not in line], done.stderr
+    pages = sorted(str(path) for path in (tmp_path / "man").iterdir())
+    assert len(pages) > 80
+    command = ["groff", "-man", "-Tutf8", "-ww", "-z", *pages]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not [line for line in done.stderr.splitlines() if "break" not in line], done.stderr
+
+
+def test_every_option_has_its_place() -> None:
+    page = docs.command_page().replace("\\-", "-")
+    for option in ("-c CMD", "--vm[=RELEASE]", "-r RELEASE|PATH", "--doctor", "-A MODULE"):
+        assert f".B {option}\n" in page
+    assert page.count(".TP") >= 35
+
+
+def test_every_family_of_points_is_named() -> None:
+    page = docs.probes_page()
+    for form in ("\nkernel.function(string).call\n", "\nprocess(string).mark(string)\n", "\ntimer.us(number)\n"):
+        assert form in page
