@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,3 +119,14 @@ def test_what_is_lost_is_said(guests: Guests, series: str, capsys: pytest.Captur
     said = (done.stdout + done.stderr).decode()
     for pattern in loss.said:
         assert re.search(f"^{pattern}$", said, re.MULTILINE), said
+
+
+def test_a_program_that_is_not_there(
+    guests: Guests, series: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program = shutil.copy("/bin/true", tmp_path / "gone")
+    status = cli.main(["-p4", "-w", "-r", series, "-e", f'probe process("{program}").begin {{ println(1) }}'])
+    built = capsys.readouterr()
+    assert status == 0, built.err
+    done = guests.run(series, Path(built.out.split()[-1]), options=("-T", "0.2"))
+    assert ": there is no such file where the script runs" in done.stderr.decode()
