@@ -3,7 +3,7 @@
 PYSTAP = .venv/bin/pystap
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: demo test check unit bench torture setup clean docs
+.PHONY: demo test check unit bench torture torture-debug setup clean docs
 
 demo:
 	@scripts/setup demo
@@ -29,6 +29,12 @@ bench:
 torture:
 	@scripts/setup torture
 	PYSTAP_TORTURE=1 $(PYTEST) -v tests/torture --timeout 3600
+
+# The same, smaller, on a kernel that watches its locks, contexts and memory; the first time it is built (15 minutes).
+torture-debug:
+	@scripts/setup test
+	@scripts/debug-kernel
+	PYSTAP_TORTURE=debug $(PYTEST) -v tests/torture --timeout 3600
 
 docs:
 	.venv/bin/python -m pystap.docs docs-out

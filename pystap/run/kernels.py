@@ -30,6 +30,11 @@ class Kernel:
     build_tree: Path | None
     debuginfo: Path | None = None
 
+    @property
+    def watched(self) -> bool:
+        """Whether it checks its own locks and memory (scripts/debug-kernel): it takes more of both, and of time."""
+        return f"{DEBUG}-" in self.release
+
     def module(self, name: str) -> Path | None:
         """The file of one of this kernel's modules."""
         if self.modules_dir is None:

@@ -29,10 +29,12 @@ from pystap.run.kernels import Kernel, module_content
 from pystap.run.machine import Machine, Spec
 
 BOOT_SECONDS = 60.0
+WATCHED_BOOT_SECONDS = 400.0  # of a kernel with KASAN and lockdep
 SILENCE_SECONDS = 60.0  # without an answer to a heartbeat: software emulation may stall for long, a dead guest for ever
 HEARTBEAT_SECONDS = 2.0
 SELECT_SECONDS = 0.1  # how soon a signal is noticed
 MEMORY_MB = 512
+WATCHED_MEMORY_MB = 2048
 CONSOLE_LINES = 40
 TROUBLE = re.compile(r"BUG:|Oops|Kernel panic|general protection|double fault|soft lockup|stack guard")
 CHUNK = 1 << 16
@@ -126,7 +128,7 @@ class Guest:
     modules: tuple[str, ...] = ()  # kernel modules to load at boot, with what they depend on
     files: Mapping[str, Path] = field(default_factory=dict)  # path in the guest -> file of this machine
     host_files: tuple[str, ...] = ()  # files of this machine, in the guest at their own paths
-    memory: int = MEMORY_MB
+    memory: int = 0  # MB; 0: what the kernel needs
     cpus: int = 1
     accel: str = "tcg"
     boot_seconds: float = BOOT_SECONDS
@@ -137,6 +139,12 @@ class Guest:
     _runs: int = 0
     running: bool = False  # a program runs: what is put into `signals` reaches it
     signals: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.memory:
+            self.memory = WATCHED_MEMORY_MB if self.kernel.watched else MEMORY_MB
+        if self.kernel.watched:
+            self.boot_seconds = max(self.boot_seconds, WATCHED_BOOT_SECONDS)
 
     def __enter__(self) -> Guest:
         try:

@@ -64,7 +64,7 @@ static int stap_map_load_cells(struct stap_map *map)
 	if (!map->cell_bytes)
 		return 0;
 	map->cells = kcalloc(nr_cpu_ids, sizeof(*map->cells), GFP_KERNEL);
-	if (!map->cells)
+	if (!map->cells || !stap_memory_fits((u64)map->size * map->cell_bytes * num_possible_cpus()))
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
 		map->cells[cpu] = kvzalloc_node((size_t)map->size * map->cell_bytes, GFP_KERNEL, cpu_to_node(cpu));
@@ -81,6 +81,8 @@ static int stap_map_load(struct stap_map *map)
 
 	buckets = MAPHASHBIAS >= 0 ? buckets << (MAPHASHBIAS & 31) : max_t(u32, 1, buckets >> (-(MAPHASHBIAS) & 31));
 	map->mask = buckets - 1;
+	if (!stap_memory_fits((u64)map->size * map->node_bytes + (u64)buckets * sizeof(*map->buckets)))
+		return -ENOMEM;
 	map->pool = kvzalloc((size_t)map->size * map->node_bytes, GFP_KERNEL);
 	map->buckets = kvcalloc(buckets, sizeof(*map->buckets), GFP_KERNEL);
 	if (!map->pool || !map->buckets || stap_map_load_cells(map)) {

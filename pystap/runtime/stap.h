@@ -10,6 +10,7 @@
 #include "kernel.h"		/* the kernel's own headers */
 #include "compat.h"		/* what differs between kernels */
 #include "faults.h"		/* failures on demand, to test what becomes of them */
+#include "memory.h"		/* what the machine can spare */
 #include "limits.h"		/* defaults of every -D tunable */
 #include "protocol.h"		/* what module and runner say to each other */
 #include "state.h"		/* loaded, starting, running, stopping */

@@ -237,11 +237,13 @@ static size_t stap_transport_subbufs(void)
 
 static int stap_transport_open(struct proc_dir_entry *directory)
 {
+	size_t subbufs = stap_transport_subbufs();
 	unsigned int cpu;
 	char name[16];
 
-	stap_transport_channel = relay_open(NULL, NULL, STAP_SUBBUF_BYTES, stap_transport_subbufs(),
-					    &stap_relay_callbacks, NULL);
+	if (!stap_memory_fits((u64)subbufs * STAP_SUBBUF_BYTES * num_online_cpus()))
+		return -ENOMEM;
+	stap_transport_channel = relay_open(NULL, NULL, STAP_SUBBUF_BYTES, subbufs, &stap_relay_callbacks, NULL);
 	if (!stap_transport_channel)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {

@@ -19,6 +19,8 @@ from tests.support.kernels import RUNNER, SERIES, available, can_boot
 
 # Every function, hundreds of kills: at least ten minutes of each kernel. Otherwise what a test suite can spare.
 FULL = bool(os.environ.get("PYSTAP_TORTURE"))
+# make torture-debug: the kernel that watches over its locks and memory, and is several times slower.
+WATCHED = os.environ.get("PYSTAP_TORTURE") == "debug"
 SECONDS_OF_EACH_KERNEL = 600
 COMPLAINTS = re.compile(
     r"BUG:|WARNING:|Oops|Call Trace|rcu.*stall|soft lockup|hard LOCKUP|corruption|use-after-free|unable to handle"
@@ -28,6 +30,8 @@ ARMED = Path(__file__).with_name("armed.sh")
 
 
 ALL_SERIES = (*SERIES, *(series + REALTIME for series in SERIES)) if FULL else SERIES
+if WATCHED:
+    ALL_SERIES = (kernels.DEFAULT_SERIES + kernels.DEBUG,)
 
 
 @dataclass(slots=True)
@@ -89,11 +93,26 @@ def guest(series: str, figures: Figures) -> Iterator[Guest]:
 
 def check_quiet(guest: Guest) -> None:
     """No module of ours is there, nor its files, and the kernel's log holds no complaint."""
+    if guest.kernel.watched:
+        check_watchers(guest)
     log = guest.sh("dmesg", timeout=60).stdout.decode(errors="replace")
     found = [line for line in log.splitlines() if COMPLAINTS.search(line)]
     assert not found, "\n".join(log.splitlines()[-80:])
     left = guest.sh("grep ^stap /proc/modules; ls /proc/systemtap 2>/dev/null", timeout=60).stdout
     assert left == b""
+
+
+LEAKS = "mount -t debugfs none /sys/kernel/debug 2>/dev/null; cd /sys/kernel/debug; "
+LEAKS += "sleep 6; echo scan > kmemleak; sleep 1; echo scan > kmemleak; cat kmemleak"  # none is younger than 5 s
+
+
+def check_watchers(guest: Guest) -> None:
+    """Lockdep has not given up, and no memory that was asked for by a module of ours, or through it, is lost."""
+    locks = guest.sh("grep debug_locks: /proc/lockdep_stats", timeout=60).stdout.split()
+    assert locks == [b"debug_locks:", b"1"], guest.sh("dmesg | tail -n 100").stdout.decode(errors="replace")
+    leaks = guest.sh(LEAKS, timeout=300).stdout.decode(errors="replace").split("unreferenced object")[1:]
+    ours = [leak for leak in leaks if "[stap" in leak or 'comm "pystap-run"' in leak or "fail_nth" in leak]
+    assert not ours, ours[0]
 
 
 def compiled(series: str, capsys: pytest.CaptureFixture[str], text: str, *options: str) -> bytes:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.support.kernels import Guests
-from tests.torture.conftest import FULL, compiled
+from tests.torture.conftest import ALL_SERIES, FULL, compiled
 
 pytestmark = pytest.mark.vm
 
@@ -70,7 +70,7 @@ def check_round(text: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("series", ["6.1", "6.12"] if FULL else ["6.1"])
+@pytest.mark.parametrize("series", ALL_SERIES if FULL else ALL_SERIES[:1])
 def test_each_step_fails(guests: Guests, series: str, capsys: pytest.CaptureFixture[str]) -> None:
     guests.get(series).put("/tmp/faults.ko", compiled(series, capsys, SCRIPT, "-DSTP_FAULTS", "-DMAXMAPENTRIES=10"))
     rounds = guests.get(series).sh(LOOP.replace("STRIDE", str(STRIDE)), timeout=300).stdout.decode().split("@@")[1:]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pystap.run.vm import Guest
-from tests.torture.conftest import FULL, SECONDS_OF_EACH_KERNEL, Figures, armed, check_quiet, compiled
+from tests.torture.conftest import FULL, SECONDS_OF_EACH_KERNEL, WATCHED, Figures, armed, check_quiet, compiled
 
 pytestmark = pytest.mark.vm
 slow = pytest.mark.slow  # only in make torture
@@ -18,12 +18,12 @@ slow = pytest.mark.slow  # only in make torture
 UNLIMITED = ("-DSTP_NO_OVERLOAD", "-DMAXSKIPPED=1000000000")
 # Where hits are many and nested: system calls, files, memory, locks, the scheduler.
 FAMILIES = [("vfs_*", ".return"), ("[s]*", ".call")]
-if FULL:
+if FULL and not WATCHED:
     FAMILIES = [(f"[{letters}]*", ".call") for letters in ("a-c", "d-h", "i-o", "p-r", "s", "t-v", "w-zA-Z", "_")]
     FAMILIES += [(f"{family}*", ".return") for family in ("vfs", "tcp", "ksys", "__x64_sys", "sched", "kmem", "do_")]
     FAMILIES += [(f"[{letters}]*", ".return") for letters in ("g-j", "k-o", "q", "v-zA-Z")]
 SIGNALS = ("KILL", "INT", "KILL everyone", "TERM")
-KILLS = 240 if FULL else 4
+KILLS = 40 if WATCHED else 240 if FULL else 4
 KILLS_AT_ONCE = 20
 SECONDS = 4 if FULL else 1
 
@@ -131,7 +131,7 @@ def test_a_hundred_sessions(
     tmp_path: Path,
 ) -> None:
     """Sessions beside each other do not know of each other."""
-    many = 100 if FULL else 5
+    many = 100 if FULL and not WATCHED else 5
     monkeypatch.chdir(tmp_path)
     text = 'global n probe kernel.function("vfs_read") { n++ } probe timer.s(5) { exit() } probe end { println(n > 0) }'
     for number in range(many):
@@ -153,7 +153,7 @@ def test_modules_come_and_go(guest: Guest, series: str, capsys: pytest.CaptureFi
     if file is None:
         pytest.skip("this kernel has no dummy network driver")
     guest.put("/tmp/dummy.ko", module_content(file))
-    rounds = 50 if FULL else 5
+    rounds = 50 if FULL and not WATCHED else 5
     turn = f"for i in $(seq {rounds}); do insmod /tmp/dummy.ko; ip link set dummy0 up; rmmod dummy; done"
     guest.put("/tmp/turn", turn.encode())
     done = guest.sh('pystap-run -c "sh /tmp/turn" /tmp/stap_module.ko', timeout=300)
@@ -182,7 +182,7 @@ def test_long_run(guest: Guest, series: str, capsys: pytest.CaptureFixture[str])
         'global a[1000] probe kernel.function("vfs_*"), kernel.function("vfs_*").return { a[tid()] = 1 println("x") }'
     )
     guest.put("/tmp/stap_again.ko", compiled(series, capsys, text, *UNLIMITED))
-    rounds = 100 if FULL else 6
+    rounds = 100 if FULL and not WATCHED else 6
 
     def run(times: int) -> int:
         again = f"for i in $(seq {times}); do pystap-run -w -T 0.05 /tmp/stap_again.ko >/dev/null; done"

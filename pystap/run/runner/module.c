@@ -158,6 +158,10 @@ static void explain(int error)
 		else
 			say("  this kernel or container does not let modules be inserted; run it in a guest: --vm\n");
 		break;
+	case ENOMEM:
+		say("  its buffers and arrays do not fit into this machine's memory: -s MB takes less for the output, "
+		    "-DMAXMAPENTRIES=N less for arrays\n");
+		break;
 	case ENOEXEC:
 		explain_format();
 		break;

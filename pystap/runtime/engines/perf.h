@@ -2,14 +2,14 @@
 /*
  * perf.h: samples of each CPU when a perf counter overflows. Handlers run in
  * the overflow's interrupt, which is an NMI for hardware counters, with the
- * registers of what was interrupted. CPUs that come online after the start are
- * not sampled. Arming sleeps; no locks.
+ * registers of what was interrupted. A CPU's counters go and come with it.
+ * Arming sleeps; no locks but that of CPUs.
  */
 #ifndef STAP_ENGINE_PERF_H
 #define STAP_ENGINE_PERF_H
 
-#include <linux/cpu.h>
 #include <linux/perf_event.h>
+#include "hotplug.h"
 #include "interrupted.h"
 
 struct stap_perf_site {
@@ -24,6 +24,7 @@ static const struct stap_perf_site stap_perf_sites[];
 static const unsigned int stap_perf_count;
 
 static struct perf_event **stap_perf_events;	/* nr_cpu_ids for each site */
+static int stap_perf_hotplug;
 
 static void stap_perf_hit(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
 {
@@ -37,14 +38,14 @@ static void stap_perf_hit(struct perf_event *event, struct perf_sample_data *dat
 	stap_leave(c);
 }
 
-static int stap_perf_arm(const struct stap_perf_site *site, struct perf_event **events)
+static int stap_perf_arm_cpu(const struct stap_perf_site *site, struct perf_event **events, unsigned int cpu)
 {
+	struct perf_event *event;
 	struct perf_event_attr attr = {
 		.type = site->type,
 		.size = sizeof(attr),
 		.config = site->config,
 	};
-	unsigned int cpu;
 
 	if (site->frequency) {
 		attr.freq = 1;
@@ -52,15 +53,24 @@ static int stap_perf_arm(const struct stap_perf_site *site, struct perf_event **
 	} else {
 		attr.sample_period = site->period;
 	}
-	for_each_online_cpu(cpu) {
-		struct perf_event *event = perf_event_create_kernel_counter(&attr, cpu, NULL, stap_perf_hit,
-									    (void *)site);
-
-		if (IS_ERR(event))
-			return PTR_ERR(event);
-		events[cpu] = event;
-	}
+	event = perf_event_create_kernel_counter(&attr, cpu, NULL, stap_perf_hit, (void *)site);
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	events[cpu] = event;
 	return 0;
+}
+
+static int stap_perf_arm(const struct stap_perf_site *site, struct perf_event **events)
+{
+	unsigned int cpu;
+	int error = 0;
+
+	for_each_online_cpu(cpu) {
+		error = stap_perf_arm_cpu(site, events, cpu);
+		if (error)
+			break;
+	}
+	return error;
 }
 
 static void stap_perf_disarm(struct perf_event **events)
@@ -74,6 +84,41 @@ static void stap_perf_disarm(struct perf_event **events)
 	}
 }
 
+/* A site that this kernel has refused on all CPUs is left alone. */
+static bool stap_perf_armed(unsigned int i)
+{
+	unsigned int cpu;
+
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
+		if (stap_perf_events[i * nr_cpu_ids + cpu])
+			return true;
+	return false;
+}
+
+static int stap_perf_cpu_up(unsigned int cpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_perf_count; i++)
+		if (stap_perf_armed(i))
+			stap_perf_arm_cpu(&stap_perf_sites[i], stap_perf_events + i * nr_cpu_ids, cpu);
+	return 0;
+}
+
+static int stap_perf_cpu_down(unsigned int cpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_perf_count; i++) {
+		struct perf_event **event = &stap_perf_events[i * nr_cpu_ids + cpu];
+
+		if (*event)
+			perf_event_release_kernel(*event);
+		*event = NULL;
+	}
+	return 0;
+}
+
 static int stap_perf_start(void)
 {
 	unsigned int i;
@@ -82,6 +127,7 @@ static int stap_perf_start(void)
 	stap_perf_events = kvcalloc(array_size(stap_perf_count, nr_cpu_ids), sizeof(*stap_perf_events), GFP_KERNEL);
 	if (!stap_perf_events)
 		return -ENOMEM;
+	stap_perf_hotplug = stap_hotplug_start(stap_perf_cpu_up, stap_perf_cpu_down);
 	cpus_read_lock();
 	for (i = 0; i < stap_perf_count; i++) {
 		error = stap_perf_arm(&stap_perf_sites[i], stap_perf_events + i * nr_cpu_ids);
@@ -99,6 +145,7 @@ static void stap_perf_stop(void)
 {
 	unsigned int i;
 
+	stap_hotplug_stop(stap_perf_hotplug);
 	for (i = 0; i < stap_perf_count; i++)
 		stap_perf_disarm(stap_perf_events + i * nr_cpu_ids);
 	synchronize_rcu();

@@ -3,14 +3,15 @@
  * timer.h: handlers at intervals. Each site has one timer (profile ticks: one
  * on each CPU); its handler runs in the timer's interrupt, or in the softirq
  * for jiffies. Stopping waits for handlers that run. A timer whose condition is
- * false does not run. No locks.
+ * false does not run. What ticks on a CPU goes and comes with it; no locks but
+ * that of CPUs.
  */
 #ifndef STAP_ENGINE_TIMER_H
 #define STAP_ENGINE_TIMER_H
 
-#include <linux/cpu.h>
 #include <linux/hash.h>
 #include <asm/irq_regs.h>
+#include "hotplug.h"
 #include "interrupted.h"
 
 enum stap_timer_kind {
@@ -40,6 +41,7 @@ struct stap_timer {
 };
 
 static struct stap_timer *stap_timers;
+static int stap_timer_hotplug;
 
 static void stap_timer_run(struct stap_probe *probe)
 {
@@ -101,30 +103,69 @@ static void stap_tick_start(void *data)
 
 static int stap_ticks_start(struct stap_timer *timer)
 {
+	struct stap_timer __percpu *ticks = alloc_percpu(struct stap_timer);
 	unsigned int cpu;
 
-	timer->ticks = alloc_percpu(struct stap_timer);
-	if (!timer->ticks)
+	if (!ticks)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu)
-		per_cpu_ptr(timer->ticks, cpu)->site = timer->site;
+		per_cpu_ptr(ticks, cpu)->site = timer->site;
 	cpus_read_lock();
+	timer->ticks = ticks;
 	on_each_cpu(stap_tick_start, timer, 1);
 	cpus_read_unlock();
 	return 0;
 }
 
+static void stap_tick_stop(struct stap_timer *tick)
+{
+	if (tick->hrtimer.function)	/* that CPU was online */
+		hrtimer_cancel(&tick->hrtimer);
+}
+
 static void stap_ticks_stop(struct stap_timer *timer)
 {
+	struct stap_timer __percpu *ticks;
 	unsigned int cpu;
 
-	for_each_possible_cpu(cpu) {
-		struct stap_timer *tick = per_cpu_ptr(timer->ticks, cpu);
+	cpus_read_lock();
+	ticks = timer->ticks;
+	timer->ticks = NULL;
+	cpus_read_unlock();
+	for_each_possible_cpu(cpu)
+		stap_tick_stop(per_cpu_ptr(ticks, cpu));
+	free_percpu(ticks);
+}
 
-		if (tick->hrtimer.function)	/* that CPU was online */
-			hrtimer_cancel(&tick->hrtimer);
-	}
-	free_percpu(timer->ticks);
+static int stap_timer_cpu_up(unsigned int cpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_timer_count; i++)
+		if (stap_timer_sites[i].kind == STAP_TIMER_TICK && stap_timers[i].ticks)
+			stap_tick_start(&stap_timers[i]);
+	return 0;
+}
+
+/* Before the kernel would move its ticks to another CPU. */
+static int stap_timer_cpu_down(unsigned int cpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_timer_count; i++)
+		if (stap_timer_sites[i].kind == STAP_TIMER_TICK && stap_timers[i].ticks)
+			stap_tick_stop(per_cpu_ptr(stap_timers[i].ticks, cpu));
+	return 0;
+}
+
+static bool stap_timer_ticks(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_timer_count; i++)
+		if (stap_timer_sites[i].kind == STAP_TIMER_TICK)
+			return true;
+	return false;
 }
 
 static int stap_timer_arm(struct stap_timer *timer)
@@ -167,6 +208,8 @@ static void stap_timer_disarm(struct stap_timer *timer)
 
 static void stap_timer_disarm_first(unsigned int count)
 {
+	stap_hotplug_stop(stap_timer_hotplug);
+	stap_timer_hotplug = 0;
 	while (count > 0)
 		stap_timer_disarm(&stap_timers[--count]);
 	kvfree(stap_timers);
@@ -181,6 +224,8 @@ static int stap_timer_start(void)
 	stap_timers = kvcalloc(stap_timer_count, sizeof(*stap_timers), GFP_KERNEL);
 	if (!stap_timers)
 		return -ENOMEM;
+	if (stap_timer_ticks())
+		stap_timer_hotplug = stap_hotplug_start(stap_timer_cpu_up, stap_timer_cpu_down);
 	for (i = 0; i < stap_timer_count; i++) {
 		stap_timers[i].site = &stap_timer_sites[i];
 		error = stap_idle(stap_timer_sites[i].probe) ? 0 : stap_timer_arm(&stap_timers[i]);

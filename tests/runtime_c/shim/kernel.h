@@ -77,6 +77,7 @@ static inline unsigned long roundup_pow_of_two(unsigned long n)
 }
 
 #define GFP_KERNEL 0
+#define stap_memory_fits(bytes) true
 #define kvzalloc(size, flags) calloc(1, size)
 #define kvzalloc_node(size, flags, node) calloc(1, size)
 #define kvcalloc(n, size, flags) calloc(n, size)

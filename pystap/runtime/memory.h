@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * memory.h: whether a large allocation is one that the machine can spare.
+ * Process context, at load; takes no lock and may sleep in the caller's
+ * allocation only.
+ */
+#ifndef STAP_MEMORY_H
+#define STAP_MEMORY_H
+
+/* What is asked for beyond what is free would be taken from others, by the OOM killer in the end. */
+static bool stap_memory_fits(u64 bytes)
+{
+	return bytes >> PAGE_SHIFT < (u64)max_t(long, si_mem_available(), 0);
+}
+
+#endif

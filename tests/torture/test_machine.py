@@ -1,0 +1,69 @@
+"""What befalls a machine while probes are armed: it sleeps and wakes, its memory runs out."""
+
+from __future__ import annotations
+
+import pytest
+
+from pystap.run.vm import Guest
+from tests.torture.conftest import WATCHED, compiled
+
+pytestmark = pytest.mark.vm
+
+# vfs_write: of the words that the shell writes to /sys/power and of the script's own output.
+ASLEEP = """global before, after, woke
+probe kernel.function("pm_suspend").return { woke = 1 }
+probe timer.ms(20), timer.s(1), timer.profile, perf.sw.cpu_clock.sample(10000000), kernel.function("vfs_write"),
+      kernel.trace("sched_switch") { if (woke) after[pn(), cpu()]++ else before[pn(), cpu()]++ }
+probe end {
+    foreach ([name, c] in before) printf("%s on %d: %d %d\\n", name, c, before[name, c] > 0, after[name, c] > 0)
+}"""
+EACH_CPU = ("timer.profile", "perf.sw.cpu_clock.sample(10000000)", 'kernel.trace("sched_switch")')
+
+
+def test_sleep_and_wake(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Clocks stand still, CPUs go and come back: timers, samples and probes go on on all of them."""
+    guest.put("/tmp/asleep.ko", compiled(series, capsys, ASLEEP))
+    nap = "echo +1 > /sys/class/rtc/rtc0/wakealarm; echo mem > /sys/power/state"
+    guest.put("/tmp/nap", f"sleep 1; {nap}; taskset 2 sleep 0.1; sleep 1.2".encode())
+    done = guest.sh('date +%s; pystap-run -c "sh /tmp/nap" /tmp/asleep.ko; date +%s', timeout=120)
+    first, *lines, last = done.stdout.decode().splitlines()
+    assert (done.stderr, int(last) - int(first) >= 3) == (b"", True)
+    for point in EACH_CPU:
+        for cpu in (0, 1):
+            assert f"{point} on {cpu}: 1 1" in lines, lines
+    for point in ("timer.ms(20)", "timer.s(1)", 'kernel.function("vfs_write")'):
+        assert any(line.startswith(point) and line.endswith("1 1") for line in lines), lines
+
+
+@pytest.mark.slow
+def test_out_of_memory_while_it_runs(guest: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The kernel kills who eats the memory; the session goes on and loses nothing that was printed."""
+    text = """global n probe timer.ms(10) { printf("%d\\n", n++) }
+    probe kernel.trace("mark_victim") { println("victim") }
+    probe end { println("end ", n) }"""
+    guest.put("/tmp/hungry.ko", compiled(series, capsys, text))
+    done = guest.sh('pystap-run -c "sh -c \\"tail /dev/zero\\"" /tmp/hungry.ko; dmesg -c > /tmp/log', timeout=300)
+    lines = done.stdout.decode().splitlines()
+    numbers = [int(line) for line in lines if line.isdigit()]
+    assert "victim" in lines
+    assert numbers == list(range(len(numbers)))
+    assert lines[-1] == f"end {len(numbers)}"
+    log = guest.sh("cat /tmp/log").stdout.decode()
+    assert "Out of memory: Killed process" in log
+    assert "pystap-run" not in log.split("Out of memory: Killed process")[1].splitlines()[0]
+
+
+HUGE = {
+    "buffers": ("probe begin { exit() }", "-s 4000"),
+    "arrays": ("global a[20000000] probe begin { a[1] = 1 exit() }", ""),
+}
+
+
+@pytest.mark.skipif(WATCHED, reason="it has the memory")
+@pytest.mark.parametrize("what", HUGE)
+def test_no_memory_to_start_with(guest: Guest, series: str, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    script, options = HUGE[what]
+    guest.put("/tmp/huge.ko", compiled(series, capsys, script))
+    done = guest.sh(f"pystap-run {options} /tmp/huge.ko", timeout=120)
+    assert b"ERROR: Couldn't insert module '/tmp/huge.ko': Cannot allocate memory\n" in done.stderr
+    assert b"-s MB takes less for the output, -DMAXMAPENTRIES=N less for arrays" in done.stderr
