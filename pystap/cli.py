@@ -307,6 +307,10 @@ def _name_value(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _namespaces(text: str) -> tuple[str, str]:
+    return "STAP_TARGET_NAMESPACES", str(_number(1, 1 << 22, "Invalid process ID number for target namespaces.")(text))
+
+
 def _suppress_time_limits(values: dict[str, Any], text: str) -> None:
     if not values.get("guru"):
         raise UsageError("You must specify '-g' before '--suppress-time-limits'.")
@@ -386,6 +390,7 @@ _ACTIONS: dict[str, Action] = {
     "--sign-module": _put("sign_module"),
     "--sign-module-default": _flag("sign_module", ""),
     "--skip-badvars": _flag("skip_badvars"),
+    "--target-namespaces": _append("defines", _namespaces),
     "--suppress-handler-errors": _flag("suppress_handler_errors"),
     "--suppress-time-limits": _suppress_time_limits,
     "--no-global-var-display": _flag("no_global_var_display"),

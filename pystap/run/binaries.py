@@ -17,6 +17,7 @@ FLAGS = ("-std=gnu11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Wno-sign-co
 GUEST_SOURCES = ("guest.c",)
 RUNNER_SOURCES = (
     "main.c", "options.c", "module.c", "control.c", "relay.c", "format.c", "child.c", "output.c", "limits.c", "trust.c",
+    "input.c",
 )  # fmt: skip
 
 

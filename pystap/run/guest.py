@@ -12,7 +12,7 @@ from types import FrameType
 
 from pystap.diagnostics import StapError
 from pystap.run import accel, binaries, kernels
-from pystap.run.options import RunOptions
+from pystap.run.options import RunOptions, listens
 from pystap.run.program import files_of_command
 from pystap.run.vm import ENVIRONMENT, Guest, Sink
 
@@ -37,7 +37,7 @@ def run(module: Path, options: RunOptions) -> int:
     guest.accel = accel.choose(kernel)
     if options.memory_mb:
         guest.memory = options.memory_mb
-    arguments = [RUNNER, *options.runner_arguments(), in_guest, *options.parameters()]
+    arguments = [RUNNER, *options.runner_arguments(), in_guest, *options.parameters(module)]
     with _output(options.output) as out, _signals(guest), guest:
         return guest.run(
             arguments,
@@ -45,7 +45,7 @@ def run(module: Path, options: RunOptions) -> int:
             stderr=_writer(2, "standard error"),
             directory=os.getcwd(),
             environment=_environment(),
-            forward_input=options.command is not None,
+            forward_input=options.command is not None or listens(module),
         ).status
 
 

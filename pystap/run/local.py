@@ -22,7 +22,7 @@ HANDED_ON = (signal.SIGTERM, signal.SIGHUP)
 def run(module: Path, options: RunOptions) -> int:
     """Runs the module and returns the runner's exit status."""
     output = ["-o", options.output] if options.output else []
-    command = [str(binaries.runner()), *options.runner_arguments(), *output, str(module), *options.parameters()]
+    command = [str(binaries.runner()), *options.runner_arguments(), *output, str(module), *options.parameters(module)]
     with subprocess.Popen(command, preexec_fn=_end_with_parent) as process, _handing_on(process):
         status = process.wait()
     return status if status >= 0 else 128 - status

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,17 @@ class RunOptions:
                 arguments += [option, str(value)]
         return arguments
 
-    def parameters(self) -> list[str]:
+    def parameters(self, module: Path) -> list[str]:
         """The module's parameters, as pystap-run takes them."""
-        return [f"{name}={value}" for name, value in self.params]
+        given = [f"{name}={value}" for name, value in self.params]
+        return given + (_time_zone() if b"parmtype=stap_timezone_" in module.read_bytes() else [])
+
+
+def listens(module: Path) -> bool:
+    """Whether a script has probes on what is typed."""
+    return b'procfs("__stdin").write' in module.read_bytes()
+
+
+def _time_zone() -> list[str]:
+    now = time.localtime()
+    return [f"stap_timezone_offset={-now.tm_gmtoff}", f"stap_timezone_name={now.tm_zone}"]

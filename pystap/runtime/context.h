@@ -242,7 +242,8 @@ static __always_inline bool stap_hit_task(void)
 	return !(count & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET));
 }
 
-static __always_inline struct stap_context *stap_enter_in(struct stap_probe *probe, enum stap_state when)
+static __always_inline struct stap_context *stap_enter_for(struct stap_probe *probe, enum stap_state when,
+							   bool runner_too)
 {
 	struct stap_context *c;
 
@@ -250,7 +251,7 @@ static __always_inline struct stap_context *stap_enter_in(struct stap_probe *pro
 		return NULL;
 #ifndef STP_TRACE_RUNNER
 	/* What the runner does to read the output is no event: it would feed itself. Interrupts that hit it are. */
-	if (when == STAP_STATE_RUNNING && unlikely(current->tgid == stap_runner_pid) && stap_hit_task())
+	if (!runner_too && when == STAP_STATE_RUNNING && unlikely(current->tgid == stap_runner_pid) && stap_hit_task())
 		return NULL;
 #endif
 	preempt_disable_notrace();
@@ -291,6 +292,11 @@ refused_busy:
 refused:
 	preempt_enable_notrace();
 	return NULL;
+}
+
+static __always_inline struct stap_context *stap_enter_in(struct stap_probe *probe, enum stap_state when)
+{
+	return stap_enter_for(probe, when, false);
 }
 
 /* Whether a probe is to be disarmed for now. */

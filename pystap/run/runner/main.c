@@ -218,7 +218,11 @@ static int request(enum stap_command_type type, pid_t target, bool *asked)
 /* Until something says that it is time to end. */
 static void relay_until_end(void)
 {
-	struct pollfd waits[2] = { { .fd = control, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	struct pollfd waits[] = {
+		{ .fd = control, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
+		{ .events = POLLIN },
+	};
 	double deadline = options.timeout > 0 ? now() + options.timeout : 0;
 	int pause = 0;
 
@@ -227,8 +231,13 @@ static void relay_until_end(void)
 
 		if (deadline && (deadline - now()) * 1000 < wait)
 			wait = deadline > now() ? (int)((deadline - now()) * 1000) + 1 : 0;
-		if (poll(waits, 2, wait) > 0 && ((waits[0].revents & POLLIN) || signalled()))
-			return;
+		waits[2].fd = input_fd();
+		if (poll(waits, 3, wait) > 0) {
+			if ((waits[0].revents & POLLIN) || signalled())
+				return;
+			if (waits[2].revents)
+				input_pass();
+		}
 		pause = relay_pass() ? PASS_MS : IDLE_MS;
 		if (output_broken() || (deadline && now() >= deadline))
 			return;
@@ -341,7 +350,9 @@ static int session(void)
 		child_release();
 		if (!options.recorder || options.output) {
 			tell_started();
+			input_open(module.name);
 			relay_until_end();
+			input_close();
 		} else {
 			detached = true;
 		}

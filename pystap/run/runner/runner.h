@@ -94,6 +94,12 @@ int output_fd(void);
 void message_error(const char *text, size_t length);
 void message_warning(const char *text, size_t length);
 
+/* input.c: standard input, for probes on it */
+void input_open(const char *name);	/* with the probes armed */
+int input_fd(void);			/* to poll; -1: there is nothing to pass on */
+void input_pass(void);
+void input_close(void);
+
 /* limits.c: which -D helps */
 void explain_error(const char *text, size_t length);
 void explain_status(const struct stap_status *status);

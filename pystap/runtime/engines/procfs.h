@@ -92,7 +92,7 @@ static int stap_procfs_run(const struct stap_procfs_site *first, struct stap_pro
 
 		if (site->write != first->write || strcmp(site->path, first->path))
 			continue;
-		c = stap_enter(site->probe);
+		c = stap_enter_for(site->probe, STAP_STATE_RUNNING, true);	/* the runner passes on what is typed */
 		if (!c)
 			continue;
 		stap_text_value_run(c, &o->value);
