@@ -241,11 +241,13 @@ def test_kernels_are_ordered_as_people_count() -> None:
 
 def test_a_series_is_of_one_flavour(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(kernels, "store", lambda: tmp_path)
-    for release in ("5.4.0-1-cloud-amd64", "5.4.0-2-rt-amd64", "5.4.0-3-rt-amd64"):
+    for release in ("5.4.0-1-cloud-amd64", "5.4.0-2-rt-amd64", "5.4.0-3-rt-amd64", "5.4.9-debug-amd64"):
         (tmp_path / release).mkdir()
     assert kernels.find("5.4").release == "5.4.0-1-cloud-amd64"
     assert kernels.find("5.4-rt").release == "5.4.0-3-rt-amd64"
     assert kernels.find("5.4.0-2-rt-amd64").release == "5.4.0-2-rt-amd64"
+    debug = kernels.find("5.4-debug")
+    assert (debug.release, debug.watched) == ("5.4.9-debug-amd64", True)
 
 
 def test_unknown_kernel() -> None:
