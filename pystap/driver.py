@@ -235,7 +235,8 @@ class _Session:
             raise PassError(number, str(error)) from None
         self._show_messages(number)
         if self.options.verbose[number - 1]:
-            print(f"Pass {number}: {' '.join(said)} using {_memory()} in {timer}.", file=sys.stderr)
+            used = f" using {_memory()}," if number < 4 else ""
+            print(f"Pass {number}: {' '.join(said)}{used} in {timer}.", file=sys.stderr)
 
     def _show_messages(self, number: int) -> None:
         from pystap.diagnostics import Printer

@@ -10,7 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pystap.diagnostics import Diagnostic, Diagnostics, Severity
+from pystap.elaborate.effects import uses
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Program, Type
+from pystap.elaborate.symbols import shown_name
+from pystap.elaborate.tokens import nearest
 from pystap.syntax import ast
 from pystap.syntax.walk import find_all, walk
 
@@ -42,12 +45,16 @@ def elaborate(
     work.write_flags()
     work.autocast()
     diagnostics.stop_on_errors()
-    if not options.unoptimized if optimise is None else optimise:
+    optimise = not options.unoptimized if optimise is None else optimise
+    if optimise:
         work.optimise()
     work.check()
     diagnostics.stop_on_errors()
     work.types()
     diagnostics.stop_on_errors()
+    if optimise:
+        work.drop_dead()
+        diagnostics.stop_on_errors()
     work.uses()
     return work.program()
 
@@ -96,7 +103,7 @@ class _Work:
             node = rebuild(node, decide)
             return ast.Number(int(node.name in written), span=node.span) if isinstance(node, ast.ProbeWrite) else node
 
-        fold = Folder(None)
+        fold = Folder(None, dead=True)
         self._replace({id(b): replace(b, block=fold(decide(b.block))) for b in self.bodies})
 
     def autocast(self) -> None:
@@ -111,24 +118,67 @@ class _Work:
         """Removes what has no effect."""
         from pystap.elaborate.optimise import Elider, Purity, empty, reached
 
+        self._drop_unreached(reached)
+        self._warn_unassigned()
         elider = Elider(Purity(self.functions), self.diagnostics)
         self._replace({id(b): elider.body(b) for b in self.bodies})
-        kept = reached(self.blocks, self.functions)
-        self.functions = {key: same for key, same in self.functions.items() if key in kept}
         for same in self.functions.values():
             same[:] = [_elided(f, elider) for f in same]
+        elider.flush()
+        self._warn_empty(empty)
+        self._drop_unreached(reached)
+        self._drop_empty(empty)
+
+    def drop_dead(self) -> None:
+        """Branches that no constant lets run, now that all names and types in them are known to be right."""
+        from pystap.elaborate.fold import Folder
+        from pystap.elaborate.optimise import empty, reached
+
+        fold = Folder(None, dead=True)
+        self._replace({id(b): _with_block(b, fold(b.block)) for b in self.bodies})
+        for key, same in self.final.items():
+            self.final[key] = tuple(_folded(f, fold) for f in same)
+        self.functions = {key: list(same) for key, same in self.final.items()}
+        self._drop_unreached(reached)
+        self.final = {key: same for key, same in self.final.items() if key in self.functions}
+        self._drop_empty(empty)
+        self._refuse_nothing()
+
+    def _drop_unreached(self, reached: Any) -> None:
         kept = reached(self.blocks, self.functions)
         self.functions = {key: same for key, same in self.functions.items() if key in kept}
-        self._drop_empty(empty)
+
+    def _warn_unassigned(self) -> None:
+        """Globals that are read and never written, nor given a value."""
+        read: set[str] = set()
+        written: set[str] = set()
+        for block in (*self.blocks, *(b.block for b in _function_bodies(self.functions))):
+            for found, names in zip((read, written), uses(block), strict=True):
+                found |= names
+        for same in self.functions.values():
+            written |= {name for f in same for kind, name in f.pragmas if kind == "write"}
+        shown = [shown_name(name) for name in self.collected.globals]
+        for name, variable in self.collected.globals.items():
+            declared = variable.declaration
+            if name not in read - written or declared.initializer is not None or not declared.span.file.is_user:
+                continue
+            own = shown_name(name)
+            text = f"never-assigned global variable '{own}' (similar: {', '.join((own, *nearest(own, shown, 4)))})"
+            self.diagnostics.warn(declared.span, "never-assigned", text, token=f"identifier '{own}'")
+
+    def _warn_empty(self, empty: Any) -> None:
+        for function in (f for same in self.functions.values() for f in same):
+            if isinstance(function.body, Body) and empty(function.body) and function.is_user:
+                text = f"side-effect-free function '{function.name}'"
+                where = f"identifier '{function.name}'"
+                self.diagnostics.warn(function.declaration.span, "elided", text, token=where)
 
     def _drop_empty(self, empty: Any) -> None:
         gone = {id(b) for b in self.bodies if empty(b)}
         dropped = [p for p in self.collected.probes if id(p.body) in gone]
         self.collected.probes = [p for p in self.collected.probes if id(p.body) not in gone]
-        warned: set[int] = set()
         for probe in dropped:
-            if probe.span.file.is_user and id(probe.body) not in warned:
-                warned.add(id(probe.body))
+            if probe.span.file.is_user:
                 text = f"Probe '{probe.point}' has been elided"
                 self.diagnostics.warn(probe.span, "elided", text, token="keyword")
 
@@ -143,6 +193,9 @@ class _Work:
         for body in bodies:
             checker.body(body)
         privilege.check(bodies, self.functions, self.options, self.diagnostics)
+        self._refuse_nothing()
+
+    def _refuse_nothing(self) -> None:
         if not self.collected.probes and not self.diagnostics.failed:
             self.diagnostics.add(Diagnostic(Severity.SEMANTIC, "no-probes", "no probes found"))
 
@@ -245,10 +298,17 @@ def _written(block: ast.Node) -> set[str]:
     return names
 
 
+def _folded(function: Function, fold: Any) -> Function:
+    body = function.body
+    return replace(function, body=_with_block(body, fold(body.block))) if isinstance(body, Body) else function
+
+
+def _with_block(body: Body, block: ast.Block) -> Body:
+    return body if block is body.block else replace(body, block=block)
+
+
 def _mark_uses(block: ast.Node, globals_: dict[str, GlobalVariable]) -> None:
     """A name counts as written where it is only assigned or stepped, with its value unused; else as read."""
-    from pystap.elaborate.effects import uses
-
     read, written = uses(block)
     for name in read & globals_.keys():
         globals_[name].read = True

@@ -1,16 +1,18 @@
 """Constants, dead branches, and (through a Resolver) target variables and @defined: a body -> a body without them.
 
-The order matters and is written here once: conditions before branches, so that names in a dead branch are never
-looked up.
+The order matters and is written here once: conditions before branches. What @defined or @probewrite decides is folded
+first, so that names in its dead branch are never looked up; branches that are dead for a constant's sake are code like
+any other until types are decided (`dead=True`), since stap refuses what is wrong in them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from pystap.elaborate.rebuild import rebuild, with_fields
 from pystap.syntax import ast
+from pystap.syntax.walk import walk
 
 _LOW = -(1 << 63)
 _MASK = (1 << 64) - 1
@@ -44,8 +46,15 @@ _WRITTEN = (ast.TargetVar, ast.AtVar)
 class Folder:
     """One walk over one body."""
 
-    def __init__(self, resolver: Resolver | None) -> None:
+    def __init__(self, resolver: Resolver | None, dead: bool = False) -> None:
         self._resolver = resolver
+        self._dead = dead
+
+    def _decides(self, original: ast.Expr, folded: ast.Expr) -> TypeGuard[ast.Number]:
+        """Whether a condition is a constant by which branches go already."""
+        if not isinstance(folded, ast.Number):
+            return False
+        return self._dead or any(isinstance(n, (ast.Defined, ast.ProbeWrite)) for n in walk(original))
 
     def __call__(self, node: Any) -> Any:
         """The folded node."""
@@ -96,7 +105,7 @@ class Folder:
     def logical(self, node: ast.Logical) -> Any:
         left = self(node.left)
         decides = node.operator == "||"
-        if isinstance(left, ast.Number):
+        if self._decides(node.left, left):
             if bool(left.value) is decides:
                 return _truth(decides, node)
             right = self(node.right)
@@ -108,7 +117,7 @@ class Folder:
 
     def ternary(self, node: ast.Ternary) -> Any:
         condition = self(node.condition)
-        if isinstance(condition, ast.Number):
+        if self._decides(node.condition, condition):
             return self(node.then if condition.value else node.otherwise)
         then, otherwise = self(node.then), self(node.otherwise)
         if condition is node.condition and then is node.then and otherwise is node.otherwise:
@@ -117,7 +126,7 @@ class Folder:
 
     def branch(self, node: ast.If) -> Any:
         condition = self(node.condition)
-        if isinstance(condition, ast.Number):
+        if self._decides(node.condition, condition):
             chosen = node.then if condition.value else node.otherwise
             return ast.Null(span=node.span) if chosen is None else self(chosen)
         then = self(node.then)
@@ -128,7 +137,7 @@ class Folder:
 
     def loop(self, node: ast.While) -> Any:
         condition = self(node.condition)
-        if isinstance(condition, ast.Number) and not condition.value:
+        if self._decides(node.condition, condition) and not condition.value:
             return ast.Null(span=node.span)
         return with_fields(node, {"condition": condition, "body": self(node.body)})
 
@@ -138,7 +147,7 @@ class Folder:
             new = self(statement)
             if not isinstance(new, ast.Null) or new is statement:
                 kept.append(new)
-            if isinstance(new, (ast.Next, ast.Return, ast.Break, ast.Continue)):
+            if self._dead and isinstance(new, (ast.Next, ast.Return, ast.Break, ast.Continue)):
                 break
         same = len(kept) == len(node.statements) and all(a is b for a, b in zip(kept, node.statements, strict=True))
         return node if same else with_fields(node, {"statements": tuple(kept)})

@@ -89,8 +89,10 @@ def _conversion(text: str, start: int) -> tuple[Conversion, int]:
         at += 1
     if at >= len(text) or text[at] not in _CONVERSIONS:
         raise FormatError("invalid or missing conversion specifier", start)
-    if text[at] == "b" and width not in (None, 1, 2, 4, 8):
-        raise FormatError("only widths 1, 2, 4 and 8 are possible with %b", start)
+    if text[at] == "b" and width == "*":
+        raise FormatError("the width of %b must be known", start)
+    if text[at] == "b" and width not in (1, 2, 4, 8):
+        width = None  # eight bytes
     return Conversion("".join(dict.fromkeys(flags)), width, precision, text[at], start), at + 1
 
 

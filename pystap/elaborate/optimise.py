@@ -61,9 +61,9 @@ class Purity:
         match node:
             case ast.Assign(target=target) | ast.IncDec(target=target):
                 return isinstance(target, ast.Name) and target.name in local
-            case ast.Delete() | ast.Next() | ast.While() | ast.For():
+            case ast.Delete() | ast.While() | ast.For():
                 return False
-            case ast.Return() | ast.Try():
+            case ast.Return() | ast.Next() | ast.Try():
                 return True
             case _:
                 return self._node(node)
@@ -77,12 +77,22 @@ class Elider:
         self._diagnostics = diagnostics
         self._unread: set[str] = set()
         self._changed = False
+        self._round = 0
+        self._warnings: list[tuple[int, bool, ast.Node, str]] = []
+
+    def flush(self) -> None:
+        """Gives the warnings: of each round first those of assignments, as stap goes over the program."""
+        for _, _, node, text in sorted(self._warnings, key=lambda w: w[:2]):
+            self._diagnostics.warn(node.span, "elided", text, token=token(node))
+        self._warnings = []
 
     def body(self, body: Body, kept: frozenset[str] = frozenset()) -> Body:
         """The body without what has no effect; `kept` are names that count as read."""
         block = body.block
+        self._round = 0
         while True:
             self._changed = False
+            self._round += 1
             read, written = uses(block)
             self._unread = body.locals.keys() - read - kept
             block = self._statement(block)
@@ -96,7 +106,7 @@ class Elider:
     def _warn(self, node: ast.Node, text: str) -> None:
         self._changed = True
         if node.span.file.is_user:
-            self._diagnostics.warn(node.span, "elided", text, token=token(node))
+            self._warnings.append((self._round, not text.startswith("Eliding assignment"), node, text))
 
     # --- statements ----------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""The text of a regular expression -> a tree. POSIX extended syntax, `(?: )` added, back-references refused."""
+"""The text of a regular expression -> a tree. POSIX extended syntax, `(?: )` added.
+
+Without back-references: `\\1` is a 1, and a `)` that has nothing to close, at the beginning, a character: as in stap.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ _CLASSES: dict[str, Callable[[str], bool]] = {
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be compiled; `offset` is where in it, None for the whole."""
+    """A pattern that cannot be compiled; `offset` is how far it was read, as stap counts, None for the whole."""
 
     def __init__(self, message: str, offset: int | None = None) -> None:
-        at = "" if offset is None else f" at position {offset}"
-        super().__init__(f"{message}{at}")
+        at = "" if offset is None else f" (at position {offset})"
+        super().__init__(f"regex compilation error{at}: {message}")
         self.offset = offset
 
 
@@ -68,7 +71,7 @@ def parse(pattern: bytes) -> tuple[Node, int]:
     parser = _Parser(pattern.decode("latin-1"))
     tree = parser.alternatives()
     if parser.at < len(parser.text):
-        raise PatternError("unmatched ')' in a regular expression", parser.at)
+        raise PatternError("unbalanced ')'", parser.at + 1)
     return tree, parser.groups
 
 
@@ -91,7 +94,7 @@ class _Parser:
 
     def _sequence(self) -> Node:
         items: list[Node] = []
-        while self._here() not in ("", "|", ")"):
+        while self._here() not in ("", "|", ")") or (self.at == 0 and self._here() == ")"):
             items.append(self._repeated(self._atom()))
         return items[0] if len(items) == 1 else Sequence(tuple(items))
 
@@ -104,30 +107,44 @@ class _Parser:
                     bounds = (1, None)
                 case "?":
                     bounds = (0, 1)
-                case "{" if self._is_bound():
+                case "{":
                     bounds = self._bound()
                 case _:
                     return item
             self.at += 1
             item = Repeat(item, *bounds)
 
-    def _is_bound(self) -> bool:
-        return self.text[self.at + 1 : self.at + 2].isdigit()
-
     def _bound(self) -> tuple[int, int | None]:
         """{n} {n,} {n,m}; leaves the position on the closing brace."""
         start = self.at
-        end = self.text.find("}", start)
-        low, comma, high = self.text[start + 1 : end].partition(",") if end > 0 else ("", "", "")
-        if not low.isdigit() or (high and not high.isdigit()):
-            raise PatternError("a repetition is written {n}, {n,} or {n,m}", start)
-        least, most = int(low), int(high) if high else (None if comma else int(low))
+        least = self._count("expected number")
+        most: int | None = least
+        if self._ahead() == ",":
+            self.at += 1
+            most = None if self._ahead() == "}" else self._count("expected '}' or number")
+        if not self._ahead():
+            raise PatternError("unexpected end of regex", len(self.text))
+        if self._ahead() != "}":
+            raise PatternError("expected '}' or number", self.at + 2)
         if max(least, most or 0) > _MOST_REPEATS:
             raise PatternError(f"a repetition count is above {_MOST_REPEATS}", start)
         if most is not None and most < least:
             raise PatternError("a repetition's bounds are in the wrong order", start)
-        self.at = end
+        self.at += 1
         return least, most
+
+    def _ahead(self) -> str:
+        return self.text[self.at + 1 : self.at + 2]
+
+    def _count(self, otherwise: str) -> int:
+        """The number behind the position, which is moved to its last digit."""
+        digits = ""
+        while self._ahead().isdigit():
+            self.at += 1
+            digits += self._here()
+        if not digits:
+            raise PatternError(otherwise, min(self.at + 2, len(self.text)))
+        return int(digits[:9])
 
     def _atom(self) -> Node:
         start, character = self.at, self._here()
@@ -136,7 +153,7 @@ class _Parser:
             case "(":
                 return self._group(start)
             case "[":
-                return Set(self._bracket(start))
+                return Set(self._bracket())
             case ".":
                 return Set(_ANY)
             case "^":
@@ -144,9 +161,9 @@ class _Parser:
             case "$":
                 return Anchor(at_end=True)
             case "\\":
-                return Set(frozenset((self._escape(start),)))
+                return Set(frozenset((self._escape(),)))
             case "*" | "+" | "?":
-                raise PatternError(f"nothing to repeat before '{character}'", start)
+                raise PatternError(f"unexpected '{character}'", start)
             case _:
                 return self._literal(character)
 
@@ -158,15 +175,11 @@ class _Parser:
             self.at += 1
         return items[0] if len(items) == 1 else Sequence(tuple(items))
 
-    def _escape(self, start: int) -> int:
+    def _escape(self) -> int:
         character = self._here()
         self.at += 1
         if not character:
-            raise PatternError("a regular expression ends with '\\'", start)
-        if character in "123456789":
-            raise PatternError("back-references are not supported", start)
-        if character.isalnum() and character not in _ESCAPES:
-            raise PatternError(f"unknown escape '\\{character}'", start)
+            raise PatternError("unexpected end of regex", len(self.text))
         return _ESCAPES.get(character, ord(character))
 
     def _group(self, start: int) -> Node:
@@ -174,7 +187,7 @@ class _Parser:
         if self.text.startswith("?:", self.at):
             self.at += 2
         elif self._here() == "?":
-            raise PatternError("of the (?...) forms only (?: ) is supported", start)
+            raise PatternError(f"unexpected '{self.text[start : self.at + 2]}'", self.at + 1)
         else:
             self.groups += 1
             number = self.groups
@@ -184,13 +197,13 @@ class _Parser:
         item = self.alternatives()
         self._depth -= 1
         if self._here() != ")":
-            raise PatternError("unmatched '(' in a regular expression", start)
+            raise PatternError("expected ), found end of regex", len(self.text) - 1)
         self.at += 1
         return Group(item, number)
 
     # --- [ ] ---
 
-    def _bracket(self, start: int) -> frozenset[int]:
+    def _bracket(self) -> frozenset[int]:
         negated = self._here() == "^"
         self.at += negated
         members: set[int] = set()
@@ -198,7 +211,7 @@ class _Parser:
         while first or self._here() != "]":
             first = False
             if not self._here():
-                raise PatternError("unmatched '[' in a regular expression", start)
+                raise PatternError("unclosed character class", len(self.text) - 1)
             members |= self._class() if self.text.startswith("[:", self.at) else self._range()
         self.at += 1
         return _ANY - members if negated else frozenset(members)
@@ -209,7 +222,7 @@ class _Parser:
         name = self.text[start + 2 : end] if end > 0 else ""
         test = _CLASSES.get(name)
         if test is None:
-            raise PatternError(f"unknown character class '{name}'", start)
+            raise PatternError(f"unknown character class '{name}'")
         self.at = end + 2
         return {code for code in range(1, 128) if test(chr(code))}
 
@@ -224,5 +237,5 @@ class _Parser:
         high = ord(self.text[self.at + 1])
         self.at += 2
         if high < low:
-            raise PatternError("a range's ends are in the wrong order", start)
+            raise PatternError(f"Inverted character range {chr(low)}-{chr(high)}", self.at)
         return set(range(low, high + 1))

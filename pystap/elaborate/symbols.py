@@ -116,8 +116,6 @@ class Scan:
         if node.name in self.locals or not self.namespace.is_global(node.name, self.user):
             self.locals.setdefault(node.name, Variable(node.name, "local", node.span, shown=node.name))
             self.assigned.add(node.name)
-            text = "stat locals not supported, missing global declaration? "
-            self.diagnostics.error(node.span, "stat-local", text, token=token(node))
 
     def member_of(self, node: ast.In) -> None:
         for key in node.keys:
@@ -125,10 +123,7 @@ class Scan:
         self._array(node.array, len(node.keys))
 
     def stat(self, node: ast.StatOp | ast.HistOp) -> None:
-        if isinstance(node.stat, ast.Name):
-            self._statistic(node.stat)
-        else:
-            self.body(node.stat)
+        self.body(node.stat)
 
     def delete(self, node: ast.Delete) -> None:
         target = node.target
@@ -249,9 +244,12 @@ def _pragmas_renamed(node: ast.EmbeddedExpr, variables: dict[str, str]) -> ast.E
     return node if code == node.code else ast.EmbeddedExpr(code, span=node.span)
 
 
+_PRIVATE = re.compile(r"__private_(?:.*_stp_|_input\d*__)")  # of a file, of -e, of -E
+
+
 def shown_name(name: str) -> str:
     """A name as the script wrote it."""
-    return name.rpartition("_stp_")[2] if name.startswith("__private_") else name
+    return _PRIVATE.sub("", name, count=1) if name.startswith("__private_") else name
 
 
 def parameters(function: ast.Function) -> dict[str, Variable]:

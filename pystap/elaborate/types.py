@@ -181,6 +181,7 @@ class Inference(Values):
             return
         for cell, name in zip(shape.keys, node.keys, strict=True):
             self.unify(cell, self.name(name), name)
+            self.uses.append((cell, name))
         for cell, key in zip(shape.keys, node.slice or (), strict=False):
             self.key(cell, key)
         if node.sort_aggregate is not None:

@@ -69,10 +69,11 @@ class Unifier:
         else:
             y.link = x
 
-    def agree(self, left: T, right: T, lnode: ast.Expr, rnode: ast.Expr, node: ast.Node) -> T:
+    def agree(self, left: T, right: T, lnode: ast.Expr, rnode: ast.Expr) -> T:
+        """Two sides of one type."""
         match left, right:
             case Cell() as a, Cell() as b:
-                self.unify(a, b, lnode)
+                self.unify(b, a, rnode)
                 return a
             case Cell() as a, str() as t:
                 self.fix(a, t, lnode)
@@ -82,8 +83,7 @@ class Unifier:
                 return t
             case _:
                 if left != right:
-                    text = f"type mismatch: left and right sides don't agree ({left} vs {right})"
-                    self.error(node, "type", text)
+                    self.error(lnode, "type", f"type mismatch: expected {right} but found {left}")
                 return left
 
     def set(self, target: T, value: T, node: ast.Expr) -> T:
@@ -114,6 +114,9 @@ class Unifier:
         self.diagnostics.error(node.span, code, text, token=token(node), cause=cause)
 
     def _mismatch(self, root: Cell, type_: Type, node: ast.Node, index: int | None) -> None:
+        if isinstance(root.node, (ast.Parameter, ast.Function)):  # what was declared needs no second place
+            self.error(node, "type", f"type mismatch: expected {type_} but found {root.type}")
+            return
         where = "" if index is None else f"index {index} "
         of_index = "" if index is None else f" of index {index}"
         cause = None

@@ -27,7 +27,7 @@ class Values(Unifier):
 
     def want(self, node: ast.Expr, type_: Type) -> None:
         """An expression that must have a type."""
-        found = self.expr(node)
+        found = self.raw(node)
         if isinstance(found, Cell):
             self.fix(found, type_, node)
         elif found != type_:
@@ -39,11 +39,7 @@ class Values(Unifier):
         if isinstance(found, Cell):
             self.unify(cell, found, argument)
             return
-        root = cell.root()
-        if isinstance(root.node, (ast.Parameter, ast.Function)) and root.type != found:
-            self.error(argument, "type", f"type mismatch: expected {root.type} but found {found}")
-        else:
-            self.fix(cell, found, argument)
+        self.fix(cell, found, argument)
 
     # --- variables -----------------------------------------------------------------------------------
 
@@ -88,13 +84,17 @@ class Values(Unifier):
 
     def expr(self, node: ast.Expr) -> T:
         """The type of an expression that is used as a value."""
+        found = self.raw(node)
+        if isinstance(found, Cell) and found.root().type == "stats":
+            self.error(node, "type", "invalid type stats")
+            return "long"
+        return found
+
+    def raw(self, node: ast.Expr) -> T:
+        """As expr(), for uses to which a statistic is no worse than a wrong type."""
         found = EXPRESSIONS[type(node)](self, node)
-        if isinstance(found, Cell):
-            if found.root().type == "stats":
-                self.error(node, "type", "type mismatch: expected long but found stats")
-                return "long"
-            if found.root().type is None:
-                self.uses.append((found, node))
+        if isinstance(found, Cell) and found.root().type is None:
+            self.uses.append((found, node))
         return found
 
     def long(self, node: Any) -> T:
@@ -125,7 +125,7 @@ class Values(Unifier):
         return type_
 
     def compare(self, node: ast.Compare) -> T:
-        self.agree(self.expr(node.left), self.expr(node.right), node.left, node.right, node)
+        self.agree(self.expr(node.left), self.expr(node.right), node.left, node.right)
         return "long"
 
     def logical(self, node: ast.Logical) -> T:
@@ -135,7 +135,7 @@ class Values(Unifier):
 
     def ternary(self, node: ast.Ternary) -> T:
         self.want(node.condition, "long")
-        return self.agree(self.expr(node.then), self.expr(node.otherwise), node.then, node.otherwise, node)
+        return self.agree(self.expr(node.otherwise), self.expr(node.then), node.otherwise, node.then)
 
     def assign(self, node: ast.Assign) -> T:
         if node.operator == "<<<":
@@ -176,7 +176,9 @@ class Values(Unifier):
         return "long"
 
     def member_of(self, node: ast.In) -> T:
-        self.element(node.array, node.keys)
+        cell = self.element(node.array, node.keys)
+        if cell.root().type is None:
+            self.uses.append((cell, node.array))
         return "long"
 
     def stats(self, node: ast.Expr) -> GlobalVariable | None:
@@ -184,8 +186,14 @@ class Values(Unifier):
             cell, name = self.element(node.base, node.keys), node.base.name
         elif isinstance(node, ast.Name):
             cell, name = self.name(node), node.name
+            if name in self.locals:
+                if cell.root().type == "stats":
+                    return None  # reported before
+                cell.root().type = "stats"
+                self.error(node, "stat-local", "stat locals not supported, missing global declaration? ")
+                return None
         else:
-            self.error(node, "stats", "invalid type stats")
+            self.want(node, "stats")
             return None
         self.fix(cell, "stats", node)
         shape = self.shapes.get(name)
@@ -226,11 +234,8 @@ class Values(Unifier):
         elif len(node.arguments) == 1 and isinstance(node.arguments[0], ast.HistOp):
             self.hist(node.arguments[0])
         else:
-            for argument in node.arguments:
-                if node.name == "print_char":
-                    self.want(argument, "long")
-                else:
-                    self.expr(argument)
+            for argument in node.arguments:  # translation refuses what cannot be printed, as in stap
+                self.raw(argument)
         if len(node.arguments) > 32:
             self.error(node, "print", f"too many arguments to print ({len(node.arguments)})")
         return "string" if node.to_string else "long"

@@ -44,6 +44,10 @@ class Prints(Core):
         return place
 
     def _formatted(self, e: ast.Print) -> tuple[str, tuple[ir.Arg, ...]]:
+        for argument in e.arguments:
+            type_ = self.type_of(argument)
+            if type_ == "stats" or (e.name == "print_char" and type_ == "string"):
+                self.refuse(argument, "print format actual argument evaluation type unsupported")
         pieces = self._pieces(e)
         return folded(pieces, self.values(e.arguments))
 

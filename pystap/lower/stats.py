@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Union
-
 from pystap.ir import nodes as ir
 from pystap.lower.body import Core
 from pystap.lower.marks import first_token
@@ -15,10 +13,11 @@ class Stats(Core):
 
     __slots__ = ()
 
-    def stat_ref(self, e: Union[ast.Name, ast.Index]) -> ir.StatRef:
+    def stat_ref(self, e: ast.Expr) -> ir.StatRef:
         """The statistic that an operator is about."""
         if isinstance(e, ast.Name):
             return ir.StatRef(e.name)
+        assert isinstance(e, ast.Index)
         assert isinstance(e.base, ast.Name)
         return ir.StatRef(e.base.name, self.values(e.keys))
 

@@ -210,7 +210,7 @@ class Entry(Node):  # @entry($x)
 @node
 class StatOp(Node):  # @count(s)  @avg(s[k])  @variance(s, 3)
     operator: str  # count sum min max avg variance
-    stat: Union[Name, Index]
+    stat: Expr
     shift: int = 0
 
 

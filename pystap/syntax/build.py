@@ -23,17 +23,22 @@ _TARGET = re.compile(r"\$(\$?[^$]+)(\${0,2})")
 
 
 class Refused(Exception):  # noqa: N818 - named for what the builder does
-    """The text is wrong at a token. `before`: it is a token already read that is wrong, not the next one."""
+    """The text is wrong at a token. `before`: it is a token already read that is wrong, not the next one.
+
+    `seen` names the token by how far it is behind the one that is looked at (0 or -1), for those who do not have it.
+    """
 
     def __init__(
-        self, token: Token, message: str, *, code: str = "parse", before: bool = False, at_end: bool = False
-    ) -> None:
+        self, token: Token, message: str, *, code: str = "parse", before: bool = False, at_end: bool = False,
+        seen: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.token = token
         self.message = message
         self.code = code
         self.before = before
         self.at_end = at_end
+        self.seen = seen
 
 
 Values = list[Any]
@@ -44,6 +49,7 @@ class Builder:
 
     def __init__(self, *, guru: bool) -> None:
         self.guru = guru
+        self._globals: set[tuple[str, bool]] = set()
 
     def _guru_only(self, token: Token, message: str) -> None:
         if not self.guru:
@@ -52,10 +58,17 @@ class Builder:
     # --- globals ------------------------------------------------------------------------------------------
 
     def global_(self, first: Token, values: Values) -> list[ast.Global]:
-        return [_private(v) for v in values] if first.text == "private" else values
+        return self._declared(values, private=first.text == "private")
 
     def private_global(self, first: Token, values: Values) -> list[ast.Global]:
-        return [_private(v) for v in values]
+        return self._declared(values, private=True)
+
+    def _declared(self, variables: list[ast.Global], private: bool) -> list[ast.Global]:
+        for variable in variables:
+            if (variable.name, private) in self._globals:
+                raise Refused(_again(variable.span), "duplicate global name")
+            self._globals.add((variable.name, private))
+        return [_private(v) for v in variables] if private else variables
 
     def variable(self, first: Token, values: Values) -> ast.Global:
         size = next((v for v in values[1:] if type(v) is int), 0)
@@ -354,7 +367,7 @@ class Builder:
         name = first.text
         arguments: tuple[ast.Expr, ...] = values[1] if type(values[1]) is tuple else (values[1],)
         if name in ("print", "sprint", "print_char") and not arguments:
-            raise Refused(first, "expected literal string or number", before=True)
+            raise Refused(first, "expected literal string or number", seen=-1)
         if name in ("printf", "sprintf"):
             text, arguments = _literal_first(first, arguments)
             if not _CONVERSIONS.fullmatch(text):
@@ -364,7 +377,7 @@ class Builder:
         if name.endswith(("printd", "printdln")):
             text, arguments = _literal_first(first, arguments)
             if not arguments:
-                raise Refused(first, "expected literal string or number", before=True)
+                raise Refused(first, "expected literal string or number", seen=0)
             return ast.Print(name, arguments, delimiter=text, span=first.span)
         return ast.Print(name, arguments, span=first.span)
 
@@ -521,7 +534,7 @@ def _behind(span: Span) -> Token:
 def _literal_first(first: Token, arguments: tuple[ast.Expr, ...]) -> tuple[str, tuple[ast.Expr, ...]]:
     if not arguments or not isinstance(arguments[0], ast.String):
         where = _again(arguments[0].span) if arguments else first
-        raise Refused(where, "expected literal string", before=not arguments)
+        raise Refused(where, "expected literal string", seen=None if arguments else -1)
     return arguments[0].value, arguments[1:]
 
 

@@ -140,6 +140,8 @@ class _Parser:
                 self._word(at)
                 at += 1
             except Refused as wrong:
+                if wrong.seen is not None:
+                    wrong.token = self.words[at + wrong.seen][1]
                 self._report(wrong)
                 at = self._next_item(at)
         self.items = [item for item in self.items if self._shallow(item)]
@@ -244,6 +246,9 @@ class _Parser:
             return Refused(token, "Combined prologue and epilogue cannot be defined with '+='")
         if "foreach" in names and token.kind == "keyword":
             return Refused(token, "expected statement")
+        if names == {"["}:
+            histogram = next(t for name, t in reversed(read) if name.startswith("@hist_"))
+            return Refused(histogram, expected(names, read), before=True)
         return Refused(token, expected(names, read))
 
     def _appended(self) -> bool:

@@ -102,7 +102,7 @@ class _Words:
 
 def _identifier(text: str, before: str) -> str:
     if text[0] == "$":
-        return "DOLLARS" if text in ("$", "$$") else "TARGET"
+        return "DOLLARS" if text in ("$", "$$") and before in ("]", ")") else "TARGET"
     return "PRINT" if text in PRINTS and before not in _NAMING else "IDENT"
 
 

@@ -67,7 +67,10 @@ def test_overloads_by_priority() -> None:
             "probe begin { foreach (k in x) println(k) }",
             "unresolved arity-1 global array x, missing global declaration?: identifier 'x' at 1:29",
         ),
-        ("probe begin { x <<< 1 }", "stat locals not supported, missing global declaration? : identifier 'x' at 1:15"),
+        (
+            "probe begin { x <<< 1 println(@count(x)) }",
+            "stat locals not supported, missing global declaration? : identifier 'x' at 1:15",
+        ),
         (
             "global a probe begin { foreach (k in a) { a[k]++; print(k) } }",
             "variable 'a' modified during 'foreach' iteration: identifier 'a' at 1:43",

@@ -30,7 +30,7 @@ def test_format(text: str, types: tuple[str, ...], joined: str) -> None:
     assert join_format(parse_format(joined)) == joined
 
 
-@pytest.mark.parametrize(("text", "offset"), [("%", 0), ("ab%y", 2), ("%l", 0), ("x%d%-", 3), ("%3b", 0), ("%*b", 0)])
+@pytest.mark.parametrize(("text", "offset"), [("%", 0), ("ab%y", 2), ("%l", 0), ("x%d%-", 3), ("%*b", 0)])
 def test_bad(text: str, offset: int) -> None:
     with pytest.raises(FormatError) as caught:
         parse_format(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pystap.options import Options
 from pystap.syntax import ast
 from pystap.syntax.walk import walk
@@ -59,12 +61,56 @@ def test_nothing_is_removed_with_u() -> None:
 
 
 def test_dead_branches() -> None:
-    program = program_of('probe begin { if (0) println(nosuch()) else if (2 > 1 && "a" != "b") println("yes") }')
+    program = program_of('probe begin { if (0) println("no") else if (2 > 1 && "a" != "b") println("yes") }')
     assert [type(n) for n in walk(program.probes[0].body.block)].count(ast.Print) == 1
 
 
 def test_what_follows_next_is_dead() -> None:
-    program_of("probe begin { println(1) next nosuch() }")
+    program = program_of("probe begin { println(1) next println(2) }")
+    assert [type(n) for n in walk(program.probes[0].body.block)].count(ast.Print) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("probe begin { if (0) nosuch() }", "unresolved function nosuch"),
+        ("probe begin { println(1 || nosuch()) }", "unresolved function nosuch"),
+        ("probe begin { println(1) next nosuch() }", "unresolved function nosuch"),
+        ('probe begin { println(1 ? "a" : 2) }', "type mismatch: expected string but found long: number '2' at 1:33"),
+        ('probe begin { if (1) x = 1 else x = "a" println(x) }', "type mismatch (string): identifier 'x' at 1:33"),
+        ('probe begin { println(0 && "a") }', "type mismatch: expected long but found string: string 'a' at 1:28"),
+    ],
+)
+def test_dead_code_must_be_right(script: str, said: str) -> None:
+    assert outcome(script).error_lines[0].startswith(said)
+
+
+def test_what_defined_decides_need_not_be() -> None:
+    program_of("probe begin { println(@defined($x) ? no() : 1, @defined($x) && no()) if (@defined($x)) no() }")
+
+
+def test_globals_that_nothing_assigns() -> None:
+    found = outcome("global g, h = 1, k probe begin { if (g) println(h) delete k println(k + 1) }")
+    assert found.warnings == ["never-assigned global variable 'g' (similar: g, h, k): identifier 'g' at 1:8"]
+
+
+def test_order_of_warnings() -> None:
+    """Assignments of the whole program before expressions; a function of which nothing is left is named."""
+    found = outcome("function f(x) { z = 2 } probe begin { q = 3 f(1) println(1) }")
+    assert found.warnings == [
+        "Eliding assignment to 'q': operator '=' at 1:41",
+        "Eliding assignment to 'z': operator '=' at 1:19",
+        "Eliding side-effect-free expression : identifier 'q' at 1:39",
+        "Eliding side-effect-free expression : identifier 'f' at 1:45",
+        "Eliding side-effect-free expression : identifier 'z' at 1:17",
+        "side-effect-free function 'f': identifier 'f' at 1:10",
+    ]
+
+
+def test_a_statistic_that_nobody_reads_may_be_local() -> None:
+    found = outcome("probe begin { x <<< 1 println(2) }")
+    assert found.program is not None
+    assert found.warnings[0] == "Eliding assignment to 'x': operator '<<<' at 1:17"
 
 
 def test_globals_that_are_only_written_are_shown() -> None:
