@@ -393,6 +393,7 @@ _ACTIONS: dict[str, Action] = {
     "--target-namespaces": _append("defines", _namespaces),
     "--suppress-handler-errors": _flag("suppress_handler_errors"),
     "--suppress-time-limits": _suppress_time_limits,
+    "--semantic-keep-going": _flag("semantic_keep_going"),
     "--no-global-var-display": _flag("no_global_var_display"),
     "--prologue-searching": _put("prologue_searching", _choice("--prologue-searching", "never", "auto", "always")),
     "--prologue-searching-auto": _flag("prologue_searching", "auto"),

@@ -155,6 +155,22 @@ class Printer:
         return "".join([*lines, "Rerun with -v to see them.\n"]) if lines else ""
 
 
+def catalogue(messages: Iterable[Diagnostic]) -> str:
+    """--semantic-keep-going: the errors of pass 2 for programs to read, one a line, causes below what they caused."""
+    errors = [d for d in messages if d.severity is Severity.SEMANTIC]
+    lines = [f"SEMANTIC_ERRORS: {len(errors)}"]
+    for error in errors:
+        here: Diagnostic | None = error
+        while here is not None:
+            name, line, column, token = "-", 0, 0, "-"
+            if here.span is not None:
+                name, (line, column) = here.span.file.name, here.span.file.line_column(here.span.start)
+                token = here.token or describe(here.span.text)
+            lines.append(f"SEMANTIC_ERROR\t{name}\t{line}\t{column}\t{token}\t{here.message}")
+            here = here.cause
+    return "\n".join([*lines, "SEMANTIC_ERRORS_END", ""])
+
+
 def _blocks(diagnostic: Diagnostic, paint: _Paint, shown: str) -> Iterable[str]:
     current: Diagnostic | None = diagnostic
     while current is not None:

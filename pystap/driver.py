@@ -232,6 +232,10 @@ class _Session:
             self.diagnostics.stop_on_errors()
         except StapError as error:
             self._show_messages(number)
+            if number == 2 and self.options.semantic_keep_going:
+                from pystap.diagnostics import catalogue
+
+                print(catalogue(self.diagnostics.items), end="", file=sys.stderr)
             raise PassError(number, str(error)) from None
         self._show_messages(number)
         if self.options.verbose[number - 1]:

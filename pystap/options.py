@@ -58,6 +58,7 @@ class Options:
     poison_cache: bool = False
     modinfo: tuple[str, ...] = ()
     runtime: str = "kernel"
+    semantic_keep_going: bool = False
     extra: dict[str, str] = field(default_factory=dict, hash=False, compare=False)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,3 +137,60 @@ def test_a_full_disk_and_a_variable_that_is_not_there() -> None:
     done = pystap("--vm", "-G", "mnay=2", "-G", "many=3", "-e", script)
     assert done.stdout == "3\n"
     assert done.stderr == "WARNING: -G sets 'mnay', but the script has no such global variable\n"
+
+
+@needs_kernel
+def test_pass_lines() -> None:
+    """-v: what each pass did and took, in stap's layout."""
+    done = pystap("-v", "-p4", "-r", "6.1", "-e", "global g probe begin { println(g++) exit() }")
+    taken = r"\d+usr/\d+sys/\d+real ms\."
+    used = rf"using \d+virt/\d+res/\d+shr/\d+data kb, in {taken}"
+    lines = done.stderr.splitlines()
+    assert done.returncode == 0
+    if "using cached" not in lines[-1]:
+        assert re.fullmatch(rf"Pass 1: parsed user script and \d+ library scripts {used}", lines[0])
+        counts = r"1 probe, 1 function, \d embeds?, 1 global"
+        assert re.fullmatch(rf"Pass 2: analyzed script: {counts} {used}", lines[1])
+        assert re.fullmatch(rf"Pass 3: translated to C {used}", lines[2])
+        assert re.fullmatch(rf'Pass 4: compiled C into "stap_\w+\.ko" in {taken}', lines[3])
+    cached = pystap("-v", "-p4", "-r", "6.1", "-e", "global g probe begin { println(g++) exit() }")
+    path = cached.stdout.strip()
+    assert cached.stderr == f"Pass 3: using cached {path}\nPass 4: using cached {path}\n"
+
+
+@needs_kernel
+def test_what_each_pass_prints(tmp_path: Path) -> None:
+    script = "global g probe begin { g = 1 println(g) }"
+    assert pystap("-p1", "-r", "6.1", "-e", script).stdout.startswith("# parse tree dump\n# file <input>\nglobal g\n")
+    second = pystap("-p2", "-r", "6.1", "-e", script)
+    assert second.stdout == "# globals\ng:long\n# probes\nbegin /* <- begin */\n"
+    third = pystap("-p3", "-r", "6.1", "-e", script)
+    assert "static void p_0(struct stap_context *c)" in third.stdout
+    assert third.stderr == ""
+
+
+@needs_kernel
+def test_warnings_off_on_and_fatal() -> None:
+    script = "probe begin { x = 1 println(2) }"
+    plain = pystap("-p2", "-r", "6.1", "-e", script)
+    assert plain.returncode == 0
+    assert plain.stderr.startswith("WARNING: Eliding assignment to 'x': operator '=' at <input>:1:17\n source: probe")
+    for option in ("-w", "-u"):
+        assert pystap(option, "-p2", "-r", "6.1", "-e", script).stderr == ""
+    refused(pystap("-W", "-p2", "-r", "6.1", "-e", script), "Pass 2: analysis failed.  [man error::pass2]")
+
+
+@needs_kernel
+def test_errors_for_programs() -> None:
+    """--semantic-keep-going: errors of one kind do not hide others, and all are listed."""
+    script = 'probe begin { println(nosuch(1)) x = 1 x = "s" println(x) } probe nosuch { println(1 . "a") }'
+    done = pystap("--semantic-keep-going", "-p2", "-r", "6.1", "-e", script)
+    found = done.stderr.partition("SEMANTIC_ERRORS: ")[2].splitlines()
+    listed = [line.split("\t") for line in found[1:-2]]
+    assert done.returncode == 1
+    assert found[0] == "3"
+    assert found[-2:] == ["SEMANTIC_ERRORS_END", "Pass 2: analysis failed.  [man error::pass2]"]
+    assert all(fields[:2] == ["SEMANTIC_ERROR", "<input>"] for fields in listed)
+    assert ["1", "40", "identifier 'x'", "type mismatch (string)"] in [fields[2:] for fields in listed]
+    assert ["1", "34", "identifier 'x'", "type was first inferred here (long)"] in [fields[2:] for fields in listed]
+    assert any(fields[2:4] == ["1", "23"] and "unresolved function nosuch" in fields[5] for fields in listed)

@@ -44,12 +44,14 @@ def elaborate(
     work = _Work(collected, options, diagnostics)
     work.write_flags()
     work.autocast()
-    diagnostics.stop_on_errors()
+    if not options.semantic_keep_going:
+        diagnostics.stop_on_errors()
     optimise = not options.unoptimized if optimise is None else optimise
     if optimise:
         work.optimise()
     work.check()
-    diagnostics.stop_on_errors()
+    if not options.semantic_keep_going:
+        diagnostics.stop_on_errors()
     work.types()
     diagnostics.stop_on_errors()
     if optimise:
