@@ -120,6 +120,11 @@ class Values(Unifier):
 
     def binary(self, node: ast.Binary) -> T:
         type_: Type = "string" if node.operator == "." else "long"
+        if type_ == "long" and isinstance(node.left, ast.Print) and node.left.to_string:
+            right = self.expr(node.right)
+            shown = (right.root().type or "long") if isinstance(right, Cell) else right
+            self.error(node, "type", f"type mismatch: left and right sides don't agree (string vs {shown})")
+            return type_
         self.want(node.left, type_)
         self.want(node.right, type_)
         return type_

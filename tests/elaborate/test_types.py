@@ -124,6 +124,10 @@ def test_types_flow_backwards_and_through_calls() -> None:
             r'probe begin { printf("%d %s\n", 1) }',
             ("Wrong number of args to formatted print operator: identifier 'printf' at 1:15",),
         ),
+        (
+            "probe begin { x = sprint(1) + 1 println(x) }",
+            ("type mismatch: left and right sides don't agree (string vs long): operator '+' at 1:29",),
+        ),
         (r'probe begin { printf("%s\n", 3) }', ("type mismatch: expected string but found long: number '3' at 1:30",)),
         (
             "global s probe begin { s<<<1; print(@hist_log(s)); print(@hist_linear(s,0,10,1)) }",
