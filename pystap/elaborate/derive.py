@@ -62,7 +62,10 @@ class Aliases:
 
     def add(self, alias: ast.Alias) -> None:
         """Makes an alias known under each of its names."""
-        for name in alias.names:
+        self._add(alias, alias.names)
+
+    def _add(self, alias: ast.Alias, names: Iterable[ast.Point]) -> None:
+        for name in names:
             self.tree.add_alias(name.components, (name, alias))
 
     def match(self, point: ast.Point) -> tuple[Match, ...]:
@@ -76,7 +79,7 @@ class Aliases:
         if family not in self._families:
             self._families.add(family)
             for alias in self.source.aliases(family):
-                self.add(alias)
+                self._add(alias, [n for n in alias.names if n.components[0].name == family])  # others: in their turn
 
 
 class AliasSource:

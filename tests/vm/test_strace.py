@@ -12,7 +12,7 @@ from pystap import cli
 from pystap.run import binaries
 from pystap.run.program import libraries
 from pystap.run.vm import Guest
-from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.kernels import RUNNER, Guests, available, can_boot
 
 pytestmark = pytest.mark.vm
 CALLS = ("openat", "close", "mkdir", "rmdir", "rename", "symlink")
@@ -55,3 +55,34 @@ def same(line: str, call: str) -> bool:
     if call.endswith(" = -1"):
         return bool(re.fullmatch(re.escape(call.removesuffix("-1")) + r"-\d+", line))
     return line == call
+
+
+def test_each_family_of_aliases(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """syscall, nd_syscall and dw_syscall by function, tp_syscall by tracepoint: the same arguments and results."""
+    families = ("syscall", "nd_syscall", "dw_syscall", "tp_syscall")
+    probes = [
+        f"""probe {f}.mkdir, {f}.rename, {f}.kill {{ printf("{f} %s(%s)\\n", name, argstr) }}
+            probe {f}.mkdir.return, {f}.rename.return, {f}.kill.return {{
+                printf("{f} %s = %d %s\\n", name, retval, retstr)
+            }}
+        """
+        for f in families
+    ]
+    assert cli.main(["-p4", "-w", "-r", series, "-e", "".join(probes)]) == 0
+    module = Path(capsys.readouterr().out.strip())
+    work = "mkdir /tmp/of; mkdir /tmp/of; mv /tmp/of /tmp/others; kill -WINCH 1; rmdir /tmp/others"
+    guests.get(series).put("/tmp/command", work.encode())
+    done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+    lines = done.stdout.decode().splitlines()
+    seen = {f: [line.removeprefix(f + " ") for line in lines if line.startswith(f + " ")] for f in families}
+    assert seen["syscall"] == [
+        'mkdir("/tmp/of", 0777)',
+        "mkdir = 0 0",
+        'mkdir("/tmp/of", 0777)',
+        "mkdir = -17 -17 (EEXIST)",
+        'rename("/tmp/of", "/tmp/others")',
+        "rename = 0 0",
+        "kill(1, SIGWINCH)",
+        "kill = 0 0",
+    ]
+    assert {f: seen[f] for f in families if seen[f] != seen["syscall"]} == {}
