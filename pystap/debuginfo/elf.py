@@ -63,6 +63,8 @@ class Elf:
         self.name = name
         if len(data) < 64 or data[:4] != b"\x7fELF":
             raise StapError(f"{name or 'the file'} is not an ELF file")
+        if data[4] == 1:
+            raise StapError(f"{name or 'the ELF file'} is a 32-bit program: only 64-bit ones can be probed")
         if data[4] != 2 or data[5] != 1:
             raise StapError(f"{name or 'the ELF file'} is not a 64-bit little-endian one: pystap handles only such")
         header = struct.unpack_from("<HHIQQQIHHHHHH", data, 16)

@@ -371,7 +371,8 @@ def entry_of(dwarf: Dwarf, address: Address) -> int:
 def open_object(path: str) -> UserObject:
     """The ELF file at a path; raises Unresolved where it is none."""
     try:
-        found = UserObject(os.path.realpath(path))
+        # a process's own link leads to its program even when no path does any more
+        found = UserObject(path if path.startswith("/proc/") else os.path.realpath(path))
     except StapError as error:
         raise Unresolved(str(error)) from None
     note_opened(found.path)

@@ -115,15 +115,15 @@ def target_program(options: Options) -> str | None:
 
 
 def program_of(pid: int) -> str:
-    """What a process runs."""
+    """What a process runs: by its path, or where another file or none lies there by the process itself."""
+    link = f"/proc/{pid}/exe"
     try:
-        path = os.readlink(f"/proc/{pid}/exe")
+        path = os.readlink(link)
     except FileNotFoundError:
         raise Unresolved(f"cannot probe pid {pid}: No such process") from None
     except OSError as error:
         raise Unresolved(f"cannot probe pid {pid}: {error.strerror}") from None
-    inside = f"/proc/{pid}/root{path}"
-    return path if os.path.exists(path) or not os.path.exists(inside) else inside
+    return path if os.path.exists(path) and os.path.samefile(path, link) else link
 
 
 def processes(request: Request) -> Processes:

@@ -3,119 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pystap import cli
-from pystap.providers.objects import libraries_of
-from pystap.run import binaries
-from pystap.run.vm import Finished, Guest, LostGuest
-from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.kernels import RUNNER
+from tests.vm.conftest import SOURCES, Bench
 
 pytestmark = pytest.mark.vm
 
-SOURCES = Path(__file__).parent / "user"
 SCRIPTS = Path(__file__).parent.parent / "scripts" / "run"
 INDENT = Path(__file__).parent.parent.parent / "tapsets" / "indent.stp"
-PROGRAMS = {
-    "t": ("-g -O1", "t.c"),
-    "calls": ("-g -O0 -pthread", "calls.c facts.c"),
-    "calls_fast": ("-g -O2 -fomit-frame-pointer -pthread", "calls.c facts.c"),
-    "plain": ("-g -O2", "plain.c"),
-    "stripped": ("-O2 -s", "plain.c"),
-    "slow": ("-g -O0", "plain.c"),
-    "fixed": ("-g -O1 -no-pie", "t.c"),
-    "marks": ("-g -O2", "marks.c"),
-    "semaphore": ("-O2", "semaphore.c"),
-    "threads": ("-g -O1 -pthread", "threads.c"),
-    "deep": ("-g -O1", "deep.c"),
-    "untouched": ("-g -O1", "untouched.c"),
-    "jumps": ("-g -O1", "jumps.c"),
-}
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all programs."""
-    if reason := can_boot():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("programs")
-    for name, (flags, sources) in PROGRAMS.items():
-        files = [str(SOURCES / s) for s in sources.split()]
-        subprocess.run(["gcc", *flags.split(), "-w", "-o", str(folder / name), *files], check=True)
-    pages = (f"page {k}".encode().ljust(65536, b"\0") for k in range(4))
-    (folder / "untouched.data").write_bytes(b"".join(pages))
-    return folder
-
-
-@dataclass
-class Bench:
-    """One kernel's guest with the programs in it."""
-
-    series: str
-    programs: Path
-    capsys: pytest.CaptureFixture[str]
-    guests: dict[str, Guest] = field(default_factory=dict)
-
-    def compile(self, script: str, *options: str) -> Path:
-        """The module of a script; PROGRAMS/ stands for the folder of the programs."""
-        text = script.replace("PROGRAMS", str(self.programs))
-        status = cli.main(["-p4", "-w", "-r", self.series, *options, "-e", text])
-        done = self.capsys.readouterr()
-        assert status == 0, done.err
-        return Path(done.out.strip())
-
-    def run(self, script: str, command: str, *options: str) -> list[str]:
-        """The lines that a script prints while a command runs."""
-        done = self.finish(script, command, *options)
-        assert (done.stderr, done.status) == (b"", 0)
-        return done.stdout.decode().splitlines()
-
-    def finish(self, script: str, command: str, *options: str) -> Finished:
-        """Runs a script to the end of a command; afterwards nothing of it is left."""
-        module = self.compile(script, *options)
-        command = command.replace("PROGRAMS", str(self.programs))
-        guest = self.guest()
-        guest.put(f"/tmp/{module.name}", module.read_bytes())
-        try:
-            done = guest.run([RUNNER, "-c", command, f"/tmp/{module.name}"], timeout=120)
-        except LostGuest:
-            self.guests.pop(self.series).close()
-            raise
-        assert guest.sh("grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
-        assert not re.search(r"Oops|BUG:|WARNING:|Call Trace", guest.console), guest.console
-        return done
-
-    def guest(self) -> Guest:
-        """The guest, which all tests of a series share."""
-        if self.series not in self.guests:
-            files = {str(self.programs / name) for name in PROGRAMS}
-            files |= {lib for name in files for lib in libraries_of(name).values()}
-            files.add(str(self.programs / "untouched.data"))
-            kernel = available(self.series)
-            assert kernel is not None
-            loader = {"/lib64/ld-linux-x86-64.so.2": Path("/lib64/ld-linux-x86-64.so.2")}
-            guest = Guest(kernel, files={RUNNER: binaries.runner(), **loader}, host_files=tuple(sorted(files)), cpus=2)
-            guest.__enter__()
-            self.guests[self.series] = guest
-        return self.guests[self.series]
-
-
-@pytest.fixture(scope="session")
-def started() -> Iterator[dict[str, Guest]]:
-    guests: dict[str, Guest] = {}
-    yield guests
-    for guest in guests.values():
-        guest.close()
-
-
-@pytest.fixture
-def bench(series: str, programs: Path, started: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Bench:
-    return Bench(series, programs, capsys, started)
 
 
 CALLS = """

@@ -1,0 +1,240 @@
+"""Which processes a probe of a program hits, how fast many are armed, and what gdb says of the same program."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from tests.support.kernels import RUNNER
+from tests.vm.conftest import PYTHON, SOURCES, Bench
+
+pytestmark = pytest.mark.vm
+
+THOUSANDS = """
+    global hits, start, stop, ticks
+    probe process("/usr/bin/python3").function("*") { hits++ }
+    probe begin { start = gettimeofday_ms(); println("begun") }
+    probe timer.ms(1) { if (!ticks++) printf("armed %d\\n", gettimeofday_ms() - start) }
+    probe end { printf("hits %d\\n", hits) }
+"""
+
+
+def test_thousands_of_points(bench: Bench) -> None:
+    """Every function of a large program that runs already is armed, and disarmed, within seconds."""
+    module = bench.compile(THOUSANDS)
+    guest = bench.guest()
+    guest.put("/tmp/thousands.ko", module.read_bytes())
+    guest.sh(f"sleep 1000 | {PYTHON} -IS -c 'import sys; sys.stdin.read()' 2>/dev/null & sleep 1")
+    script = f"{PYTHON} -IS -c 6*7 2>/dev/null; cat /proc/uptime > /tmp/ended"
+    show = "cat /tmp/ended /proc/uptime; killall sleep"
+    done = guest.sh(f"{RUNNER} -c '{script}' /tmp/thousands.ko; {show}", timeout=120)
+    begun, armed, hits, ended, gone = done.stdout.decode().splitlines()
+    assert (begun, done.stderr) == ("begun", b"")
+    assert int(armed.removeprefix("armed ")) < 5000
+    assert int(hits.removeprefix("hits ")) > 10000
+    assert float(gone.split()[0]) - float(ended.split()[0]) < 5
+
+
+def test_interrupted_while_arming(bench: Bench) -> None:
+    """^C ends the arming of thousands of points in a process that is kept busy."""
+    module = bench.compile(THOUSANDS)
+    guest = bench.guest()
+    guest.put("/tmp/thousands.ko", module.read_bytes())
+    busy = f"{PYTHON} -IS -c 'while True: pass' 2>/dev/null & " * 2
+    wait = "until grep -q begun /tmp/out; do usleep 10000; done; cat /proc/uptime; kill -INT $p; wait $p; echo $?"
+    guest.sh(f"{busy} sleep 1")
+    show = "cat /proc/uptime /tmp/out"
+    done = guest.sh(f"{RUNNER} /tmp/thousands.ko > /tmp/out & p=$!; {wait}; {show}", timeout=120)
+    guest.sh(f"killall {os.path.basename(PYTHON)}")
+    killed, status, gone, *lines = done.stdout.decode().splitlines()
+    assert (status, lines, done.stderr) == ("0", ["begun", "hits 0"], b"")
+    assert float(gone.split()[0]) - float(killed.split()[0]) < 5
+    assert guest.sh("grep -q ^stap_ /proc/modules").status == 1
+
+
+def test_two_thousand_short_lives(bench: Bench) -> None:
+    """No end is missed, and none comes twice: what the beginnings kept is gone when all have ended."""
+    script = """
+        global live, begins, ends, strange
+        probe process("PROGRAMS/threads").begin { begins++; strange += pid() in live; live[pid()] = 1 }
+        probe process("PROGRAMS/threads").end { ends++; strange += !(pid() in live); delete live[pid()] }
+        probe end { foreach (p in live) left++; printf("%d %d left %d strange %d\\n", begins, ends, left, strange) }
+        global left
+    """
+    guest = bench.guest()
+    processes = "ls /proc | grep -c '^[0-9]'"
+    before = int(guest.sh(processes).stdout)
+    assert bench.run(script, "PROGRAMS/threads 0 2000", "-DMAXTRYLOCK=1000000") == ["2001 2001 left 0 strange 0"]
+    assert int(guest.sh(processes).stdout) <= before + 3  # workers of the kernel's own
+
+
+def test_semaphore_of_a_process_that_runs_on(bench: Bench) -> None:
+    """It was started before, its counter goes up when the probe is armed and down when the session ends."""
+    guest = bench.guest()
+    guest.sh(f"{bench.programs}/waits 4000 > /tmp/beats & sleep 0.2")
+    lines = bench.run('probe process("PROGRAMS/waits").mark("beat") { printf("%d\\n", $arg1) }', "sleep 0.5")
+    beats = guest.sh("sleep 0.3; killall waits; cat /tmp/beats").stdout.decode().split()
+    up = "".join(beats).strip("0")  # the counter goes up and down a moment apart from the breakpoint
+    assert set(up) == {"1"}
+    assert len(up) - len(lines) in (0, 1, 2)
+    assert beats[0] == beats[-1] == "0"
+    assert [int(x) for x in lines] == list(range(int(lines[0]), int(lines[0]) + len(lines)))
+    assert len(lines) > 2
+
+
+def test_backtrace_through_a_library_without_frame_pointers(bench: Bench) -> None:
+    script = """
+        probe process("PROGRAMS/uses_five").library("libfive.so").function("five") { print_ubacktrace_brief() }
+        probe process("PROGRAMS/uses_five").library("libfive.so").function("four").return { println("back") }
+    """
+    lines = bench.run(script, "PROGRAMS/uses_five", "--ldd")
+    frames = [line.partition("+")[0] for line in lines if "+0x" in line]
+    assert frames[:6] == ["five", "four", "three", "two", "one", "main"]
+    assert frames[-1] == "_start"
+    assert "back" in lines
+
+
+def test_before_and_after_a_program_starts(bench: Bench) -> None:
+    """One process runs already, one is started meanwhile, one becomes the program by exec; children count too."""
+    script = """
+        probe process("PROGRAMS/t").function("leaf").call { leaves[pid()]++ }
+        probe process("PROGRAMS/waits").function("beat").call { beats[pid()]++ }
+        global leaves, beats
+        probe end {
+            foreach (p in leaves) total += leaves[p]
+            foreach (p in beats) processes++
+            foreach (p in beats) changed += p in leaves
+            printf("%d %d %d\\n", total, processes, changed)
+        }
+        global total, processes, changed
+    """
+    guest = bench.guest()
+    guest.sh(f"{bench.programs}/waits 4000 > /dev/null & sleep 0.2")
+    lines = bench.run(script, "PROGRAMS/waits 2 PROGRAMS/t; PROGRAMS/t")
+    guest.sh("killall waits")
+    assert lines[-1] == "4 2 1"
+
+
+def test_the_file_decides_not_its_path(bench: Bench) -> None:
+    """In a chroot, in a mount namespace under another path, and after its name was removed."""
+    script = """
+        probe process("PROGRAMS/waits").function("beat") { seen[execname()] = 1 }
+        probe process("PROGRAMS/waits").begin { begins++ }
+        probe process("PROGRAMS/waits").library("nosuch*").function("*") ? {}
+        global seen, begins
+        probe end { foreach (name+ in seen) println(name); println(begins) }
+    """
+    guest = bench.guest()
+    waits = bench.programs / "waits"
+    guest.sh(f"mkdir -p /tmp/root /tmp/ns; ln {waits} /tmp/root/jailed; ln {waits} /tmp/removed")
+    guest.put("/tmp/places.sh", f"""
+        chroot /tmp/root /jailed 2
+        unshare -m sh -c 'mount --bind {waits} /tmp/removed; cd /tmp; exec ./removed 1'
+        ln {waits} /tmp/gone; /tmp/gone 4 & sleep 0.1; rm /tmp/gone; wait
+    """.encode())
+    assert bench.run(script, "sh /tmp/places.sh > /dev/null") == ["gone", "jailed", "removed", "3"]
+
+
+def test_a_process_by_number_whose_file_is_gone(bench: Bench, tmp_path: Path) -> None:
+    """What runs is probed, whatever lies at its path now: here and in the guest the same number."""
+    own = tmp_path / "own"
+    shutil.copy(bench.programs / "waits", own)
+    with subprocess.Popen([own, "400"], stdout=subprocess.DEVNULL) as process:
+        own.unlink()
+        module = bench.compile(f'probe process({process.pid}).function("beat").call {{ printf("%d\\n", $n) exit() }}')
+        process.kill()
+    guest = bench.guest()
+    guest.put("/tmp/number.ko", module.read_bytes())
+    number = f"echo 4194304 > /proc/sys/kernel/pid_max; echo {process.pid - 1} > /proc/sys/kernel/ns_last_pid"
+    start = f"cp {bench.programs}/waits /tmp/own; {number}; /tmp/own 40 > /dev/null & echo $!; rm /tmp/own; sleep 0.2"
+    done = guest.sh(f"{start}; {RUNNER} /tmp/number.ko", timeout=60)
+    pid, beat = done.stdout.split()
+    assert int(pid) == process.pid
+    assert int(beat) > 0
+    assert (done.stderr, done.status) == (b"", 0)
+
+
+def test_ways_to_name_a_program(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """By PATH, by a glob, by braces, by a script that it runs; a link and its file are one."""
+
+    def listed(point: str) -> list[str]:
+        assert cli.main(["-l", point]) == 0
+        return capsys.readouterr().out.replace(str(programs), "P").splitlines()
+
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    one = [f'process("P/t").function("leaf@{SOURCES}/t.c:5")']
+    assert listed('process("t").function("leaf")') == one
+    (tmp_path / "script").write_text(f"#!{programs}/t -x\n")
+    (tmp_path / "script").chmod(0o755)
+    (tmp_path / "outer").write_text(f"#! /usr/bin/env {tmp_path}/script\n")
+    (tmp_path / "link").symlink_to(programs / "t")
+    for name in ("script", "link"):
+        assert listed(f'process("{tmp_path}/{name}").function("leaf")') == one
+    both = [f'process("P/{p}").function("main@{SOURCES}/plain.c:23")' for p in ("plain", "slow")]
+    assert listed(f'process("{programs}/{{plain,slow}}").function("main")') == both
+    assert listed(f'process("{programs}/[ps]l*[nw]").function("main")') == both
+
+
+def test_a_32_bit_program(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    program = tmp_path / "old"
+    program.write_bytes(b"\x7fELF\x01\x01\x01".ljust(64, b"\0"))
+    program.chmod(0o755)
+    assert cli.main(["-p2", "-e", f'probe process("{program}").function("main") {{}}']) == 1
+    assert f"{program} is a 32-bit program: only 64-bit ones can be probed" in capsys.readouterr().err
+
+
+GDB = """
+import gdb
+for address in {addresses}:
+    gdb.execute(f"break *{{address}}")
+gdb.execute("run > /dev/null")
+while gdb.selected_inferior().pid:
+    frame = gdb.selected_frame()
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    block, found = frame.block(), {{}}
+    while True:
+        for symbol in block:
+            if symbol.is_argument or symbol.is_variable:
+                value = symbol.value(frame)
+                if symbol.name not in found and not value.is_optimized_out:
+                    found[symbol.name] = int(value) & 0xFFFFFFFFFFFFFFFF
+        if block.function is not None:
+            break
+        block = block.superblock
+    print("@", hex(gdb.selected_frame().pc()), *sorted(f"{{n}}={{v:#x}}" for n, v in found.items()))
+    gdb.execute("continue")
+"""
+
+
+def test_locals_are_what_gdb_says(bench: Bench, tmp_path: Path) -> None:
+    """At each line of an optimized function: every variable that gdb knows, with its value."""
+    script = """
+        probe process("PROGRAMS/exact").statement("sum@*:*"), process("PROGRAMS/exact").function("other") {
+            printf("@ %#x %s\\n", uaddr(), $$vars)
+        }
+    """
+    ours = [x for x in bench.run(script, "PROGRAMS/exact") if x.startswith("@")]
+    addresses = sorted({line.split()[1] for line in ours})
+    (tmp_path / "ask.py").write_text(GDB.format(addresses=addresses))
+    command = ["gdb", "-nx", "-batch", "-x", str(tmp_path / "ask.py"), str(bench.programs / "exact")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    theirs = [line for line in said.splitlines() if line.startswith("@")]
+    assert len(addresses) > 3
+    assert [x.split()[1] for x in ours] == [x.split()[1] for x in theirs]
+    known = 0
+    for mine, other in zip(ours, theirs, strict=True):
+        values = dict(re.findall(r"(\w+)=(0x[0-9a-f]+)", mine))
+        for name, value in re.findall(r"(\w+)=(0x[0-9a-f]+)", other):
+            mask = 0xFFFFFFFF if name in ("n", "scale", "total") else 0xFFFFFFFFFFFFFFFF
+            assert int(values[name], 16) & mask == int(value, 16) & mask, (mine, other)
+            known += 1
+    assert known > 10
