@@ -133,11 +133,14 @@ def test_the_file_decides_not_its_path(bench: Bench) -> None:
     guest = bench.guest()
     waits = bench.programs / "waits"
     guest.sh(f"mkdir -p /tmp/root /tmp/ns; ln {waits} /tmp/root/jailed; ln {waits} /tmp/removed")
-    guest.put("/tmp/places.sh", f"""
+    guest.put(
+        "/tmp/places.sh",
+        f"""
         chroot /tmp/root /jailed 2
         unshare -m sh -c 'mount --bind {waits} /tmp/removed; cd /tmp; exec ./removed 1'
         ln {waits} /tmp/gone; /tmp/gone 4 & sleep 0.1; rm /tmp/gone; wait
-    """.encode())
+    """.encode(),
+    )
     assert bench.run(script, "sh /tmp/places.sh > /dev/null") == ["gone", "jailed", "removed", "3"]
 
 
