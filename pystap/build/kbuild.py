@@ -146,7 +146,7 @@ def _keep(work: Path, trial: Path, tree: Path, runtime: Path, identity: str) -> 
     }
     (work / "capabilities.h").write_text(capabilities.header(tree))
     (work / "module_info.h").write_text(_module_info(_module_text(trial, tree)))
-    prelude = [f'#include "{path}"' for path in included]
+    prelude = [f'#include "{tree / path}"' for path in included]  # a tree of one piece has relative ones
     prelude += ['#include "capabilities.h"', f'#include "{runtime / "kernel.h"}"']
     (work / "prelude.h").write_text("\n".join(prelude) + "\n")
     command = [*compiler, f"-I{work}", "-x", "c-header", "-o", str(work / "prelude.h.gch"), str(work / "prelude.h")]
