@@ -105,6 +105,7 @@ FLAGS = {
         "CLONE_NEWNET CLONE_IO SIGCHLD"
     ),
     "delete_module": Flags("O_NONBLOCK O_TRUNC"),
+    "dup3": Flags("O_CLOEXEC"),
     "epoll_create": Flags("EPOLL_CLOEXEC:0x80000"),
     "epoll_op": Flags("EPOLL_CTL_ADD:1 EPOLL_CTL_DEL:2 EPOLL_CTL_MOD:3", bits=False),
     "eventfd": Flags("EFD_SEMAPHORE EFD_CLOEXEC EFD_NONBLOCK"),
@@ -208,6 +209,7 @@ FLAGS = {
         "PF_RXRPC PF_ISDN PF_PHONET PF_IEEE802154 PF_CAIF PF_ALG PF_NFC PF_VSOCK PF_XDP",
         bits=False,
     ),
+    "pipe2": Flags("O_CLOEXEC O_DIRECT O_NONBLOCK"),
     "pkey": Flags("PKEY_DISABLE_ACCESS PKEY_DISABLE_WRITE"),
     "prctl": Flags(
         "PR_SET_PDEATHSIG PR_GET_PDEATHSIG PR_GET_DUMPABLE PR_SET_DUMPABLE PR_GET_KEEPCAPS PR_SET_KEEPCAPS PR_SET_NAME "
@@ -278,8 +280,10 @@ FLAGS = {
     "swapon": Flags("SWAP_FLAG_PREFER SWAP_FLAG_DISCARD"),
     "sync_file_range": Flags("SYNC_FILE_RANGE_WAIT_BEFORE SYNC_FILE_RANGE_WRITE SYNC_FILE_RANGE_WAIT_AFTER"),
     "timer_abstime": Flags("TIMER_ABSTIME"),
+    "timerfd_create": Flags("TFD_CLOEXEC TFD_NONBLOCK"),
     "timerfd": Flags("TFD_TIMER_ABSTIME TFD_TIMER_CANCEL_ON_SET"),
     "umount": Flags("MNT_FORCE MNT_DETACH MNT_EXPIRE UMOUNT_NOFOLLOW"),
+    "userfaultfd": Flags("O_CLOEXEC O_NONBLOCK UFFD_USER_MODE_ONLY:1"),
     "wait": Flags("WNOHANG WUNTRACED WEXITED WCONTINUED WNOWAIT __WNOTHREAD __WALL __WCLONE"),
     "waitid": Flags("P_ALL P_PID P_PGID P_PIDFD:3", bits=False),
     "whence": Flags("SEEK_SET SEEK_CUR SEEK_END SEEK_DATA SEEK_HOLE", bits=False),
@@ -401,6 +405,8 @@ def argument(names: list[str], kind: str, n: int, parameter: str) -> Argument:
     """Turns VARIABLES:KIND(PARAMETER) of parameter n into script text."""
     if kind in NUMBERS:
         read, text = NUMBERS[kind]
+        if names == ["_"]:
+            return Argument((), text, read.format(n=n))
         return Argument((f"{names[0]} = {read.format(n=n)}",), text, names[0])
     if kind in STRUCTS:
         return Argument(
@@ -413,6 +419,16 @@ def argument(names: list[str], kind: str, n: int, parameter: str) -> Argument:
             return Argument((first,), "%s", f"__flags_{kind}({names[0]})")
         return Argument((first, f"{names[1]} = __flags_{kind}({names[0]})"), "%s", names[1])
     return SPECIAL[kind](names, n, parameter)
+
+
+def unless(function: str, a: Argument, n: int) -> Argument:
+    """The last argument of a call whose older form `function` lacks it: 0 there, and not shown."""
+    numbers = sorted({m for f, found in NUMBERED.items() if f.endswith(f"_sys_{function}") for m in found})
+    lacking = " || ".join(f"__sys_number() == {m if m < NARROW else hex(m)}" for m in numbers)
+    read = re.compile(rf"__sys_\w+\({n}\)")
+    first = read.sub(lambda m: f"{lacking} ? 0 : {m[0]}", a.assignments[0])
+    shown = f'({lacking} ? "" : sprintf(", {a.format}", {a.shown}))'
+    return Argument((first, *a.assignments[1:]), "%s", shown)
 
 
 HEX_RESULT = {"mmap2", "brk", "mremap", "shmat"}
@@ -482,7 +498,7 @@ PREFIXES = {
     "compat": ("__ia32_compat_sys_",),
     "ia32": ("__ia32_sys_", "__ia32_compat_sys_"),
 }
-TOKEN = re.compile(r"(?P<names>[\w,]+):(?P<kind>\w+)(?:\((?P<parameter>\d+)\))?(?:@(?P<position>\d))?$")
+TOKEN = re.compile(r"(?P<names>[\w,]+):(?P<kind>\w+)(?:\((?P<parameter>\w+)\))?(?:@(?P<position>\d))?$")
 
 
 def parse(line: str) -> Call:
@@ -501,7 +517,9 @@ def parse(line: str) -> Call:
         found = TOKEN.match(token)
         assert found, f"{line}: {token}"
         n = int(found["position"] or n)
-        arguments.append(argument(found["names"].split(","), found["kind"], n, found["parameter"] or ""))
+        kind, parameter = found["kind"], found["parameter"] or ""
+        made = argument(found["names"].split(","), kind, n, parameter)
+        arguments.append(unless(parameter, made, n) if parameter in functions else made)
     return Call(head[1], functions, tuple(arguments), tuple(extra), PREFIXES[head[2] or ""])
 
 
