@@ -33,6 +33,7 @@ _OPTIONAL = (
     "regex",
     "histogram",
     "symbols",
+    "lines",
     "stack",
     "objects",
     "ustack",
@@ -98,7 +99,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         unit.needs |= {"ustack"}
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
-    config = render("config.h.j2", defines=_defines(unit, options, needed))
+    config = render("config.h.j2", defines=[*_defines(unit, options, needed), *_line_map(unit, target)])
     text = Writer()
     text.raw(_head(unit, module))
     _titled(text, "Functions", functions)
@@ -282,6 +283,8 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         lines += unit.tables.symbol_lines()
     if "stack" in unit.needs:
         parts.append('{ "stack", stap_stack_load, stap_stack_unload }')
+    if "lines" in unit.needs:
+        parts.append('{ "lines", stap_lines_load, stap_lines_unload }')
     if "objects" in unit.needs:
         parts.append('{ "objects", stap_objects_load, stap_objects_unload }')
         lines += object_lines(unit.tables.object_paths, unit.needs)
@@ -320,6 +323,18 @@ def _defines(unit: Unit, options: Options, needed: Depth) -> list[tuple[str, str
     for need in sorted(unit.needs):
         defines[f"STAP_NEED_{names.identifier(need.upper())}"] = "1"
     return list(defines.items())
+
+
+def _line_map(unit: Unit, target: object) -> list[tuple[str, str]]:
+    """Where the kernel's line table is, for a script that asks for source lines."""
+    from pystap.target import Target
+
+    if "lines" not in unit.needs or not isinstance(target, Target):
+        return []
+    from pystap.debuginfo.linemap import kernel_line_map
+
+    path = kernel_line_map(target)
+    return [("STAP_LINE_MAP", names.c_string(str(path)))] if path else []
 
 
 def _largest(sizes: list[str]) -> str:

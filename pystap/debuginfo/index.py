@@ -10,11 +10,12 @@ import struct
 import sys
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pystap.debuginfo import dw
 from pystap.debuginfo.die import Abbrev, Unit
@@ -23,6 +24,7 @@ from pystap.debuginfo.ranges import entry_pc
 from pystap.debuginfo.sections import Sections, uleb
 from pystap.debuginfo.symtab import NameTable
 
+T = TypeVar("T")
 FORMAT = "dwarf-3"
 _PROGRESS_AFTER = 0.7  # seconds: a progress line only where one waits
 WORTH_KEEPING = 1 << 20  # bytes of .debug_info: smaller files are walked in less time than a look-up saves
@@ -85,8 +87,8 @@ def open_index(dwarf: Sections, build_id: str, store: Path) -> Index:
     names, copies = store / f"{build_id}.names", store / f"{build_id}.copies"
     if not names.exists():
         table, numbers = build(dwarf)
-        _replace(copies, numbers.tobytes())
-        _replace(names, table)
+        write_whole(copies, numbers.tobytes())
+        write_whole(names, table)
     numbers = array("Q")
     numbers.frombytes(copies.read_bytes())
     return Index(NameTable.open(names), numbers)
@@ -102,7 +104,7 @@ def build(dwarf: Sections) -> tuple[bytes, array[int]]:
     """Walks the whole file, in two processes where it is large; shows progress where it takes long."""
     found: dict[tuple[str, str, int, bool], list[tuple[int, int]]] = {}
     lines: list[str] = []
-    for entries in _walk(dwarf):
+    for entries in walk(dwarf, _scan_units):
         for name, kind, file, line, external, die, pc in entries:
             if kind == "i":
                 found.setdefault((name, file, line, external), []).append((pc, die))
@@ -116,22 +118,24 @@ def build(dwarf: Sections) -> tuple[bytes, array[int]]:
     return NameTable.build(lines), numbers
 
 
-def _replace(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file that others may be looking for: it appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(data)
     temporary.replace(path)
 
 
-def _walk(dwarf: Sections) -> Iterator[list[tuple[Any, ...]]]:
+def walk(dwarf: Sections, scan: Callable[[Sections, list[int]], list[T]]) -> Iterator[list[T]]:
+    """What a function of some units makes of all, in two processes where the file is large, with a progress line."""
     offsets = dwarf.unit_offsets
     if len(dwarf.info) < _PARALLEL_FROM or not os.path.exists(dwarf.name) or (os.cpu_count() or 1) < 2:
-        yield from (_scan(dwarf.unit(offset)) for offset in offsets)
+        yield from (scan(dwarf, [offset]) for offset in offsets)
         return
     size = max(1, len(offsets) // 64)
     parts = [offsets[k : k + size] for k in range(0, len(offsets), size)]
     progress = _Progress(dwarf.name, len(parts))
     with ProcessPoolExecutor(2, initializer=_open_worker, initargs=(dwarf.name, dwarf.whole_paths)) as pool:
-        for done, entries in enumerate(pool.map(_scan_part, parts), 1):
+        for done, entries in enumerate(pool.map(partial(_in_worker, scan), parts), 1):
             progress.show(done)
             yield entries
     progress.close()
@@ -144,10 +148,11 @@ def _open_worker(name: str, whole_paths: bool) -> None:
     _worker.append(Sections.open(Path(name), whole_paths))
 
 
-def _scan_part(offsets: list[int]) -> list[tuple[Any, ...]]:
-    from pystap.debuginfo.die import Unit
+def _in_worker(scan: Callable[[Sections, list[int]], list[T]], offsets: list[int]) -> list[T]:
+    return scan(_worker[0], offsets)
 
-    dwarf = _worker[0]
+
+def _scan_units(dwarf: Sections, offsets: list[int]) -> list[tuple[Any, ...]]:
     return [entry for offset in offsets for entry in _scan(Unit(dwarf, offset))]
 
 

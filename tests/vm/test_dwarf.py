@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pystap import cli
+from pystap.run import kernels
+from pystap.target import Target
 from tests.support.kernels import Guests, available
 from tests.vm.test_families import Bench
 
@@ -113,3 +116,49 @@ def test_debuginfo_of_another_build_is_refused(bench: Bench, tmp_path: Path) -> 
     target.debuginfo = compile_c("int main(void) { return 0; }\n", "-Wl,--build-id=0x1234567890")
     with pytest.raises(StapError, match=f"its build-id is 1234567890, that of kernel .* is {target.build_id}"):
         open_kernel(target)
+
+
+def test_addresses_as_source_lines(bench: Bench) -> None:
+    """symfileline() within a function, and of addresses all over the kernel, says what addr2line says."""
+    script = """
+        global first
+        probe kernel.function("vfs_read") { if (!first) first = addr() }
+        probe end {
+            printf("%s %s %s\\n", symfileline(first), symfile(first), symline(first))
+            println(symfileline(1234), symfileline(-1))
+            for (i = 0; i < 300; i += 3) printf("%d %s\\n", i, symfileline(first + i))
+            for (i = -300; i < 300; i++) printf("%d %s\\n", i * 9973, symfileline(first + i * 9973))
+        }
+    """
+    done = bench.run(script, READS, "-DMAXACTION_INTERRUPTIBLE=100000")
+    assert (done.stderr, done.status) == (b"", 0)
+    summary, unknown, *rows = done.stdout.decode().splitlines()
+    place, file, line = summary.split()
+    assert (place, file, unknown) == (f"{file}:{line}", "fs/read_write.c", "0x4d20xffffffffffffffff")
+    kernel = available(bench.series)
+    assert kernel is not None
+    assert kernel.debuginfo is not None
+    symbol = Target.of(bench.series, kernels.find).symbols().lookup("vfs_read")
+    assert symbol is not None
+    offsets, ours = zip(*(row.split() for row in rows), strict=True)
+    theirs = _addr2line(kernel.debuginfo, [symbol.address + int(offset) for offset in offsets])
+    different = [(o, a, b) for o, a, b in zip(offsets, ours, theirs, strict=True) if not _same_line(a, b)]
+    assert (len(rows), different) == (700, [])
+
+
+def _addr2line(debuginfo: Path, addresses: list[int]) -> list[str]:
+    command = ["addr2line", "-e", str(debuginfo), *map(hex, addresses)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _same_line(ours: str, theirs: str) -> bool:
+    """addr2line has the folder of the build before the path, and a discriminator behind the line.
+
+    A function that a header defines (a tracepoint's, say) it puts into the file that includes it, at the header's
+    line; gdb and llvm-addr2line name the header, as the table does.
+    """
+    theirs = theirs.partition(" ")[0]
+    if theirs.startswith("??"):
+        return ours.startswith("0x")
+    file, _, line = ours.rpartition(":")
+    return theirs.endswith(f"/{ours}") or (file.endswith(".h") and theirs.endswith(f":{line}"))
