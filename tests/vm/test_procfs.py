@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -72,6 +73,45 @@ def test_metrics(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]
     done = run(series, guests, capsys, script, "cat /proc/systemtap/stap_*/__prometheus")
     assert (done.stderr, done.status) == (b"", 0)
     assert done.stdout == b'reads{who="a \\"b\\""} 3\n'
+
+
+JSON = """
+probe begin {
+    json_set_prefix("calls")
+    printf("%d %d %d %d\\n", json_add_numeric_metric("n", "a number", "count"), json_add_string_metric("s", "a text"),
+           json_add_array("cpu", "each CPU"), json_add_numeric_metric("n", "again", ""))
+    printf("%d %d %d\\n", json_add_array_numeric_metric("cpu", "load", "how busy", "percent"),
+           json_add_array_string_metric("cpu", "state", "what it does"), json_add_array_string_metric("no", "x", "y"))
+}
+probe json_data {
+    @json_output_data_start
+    @json_output_numeric_value("n", -42)
+    @json_output_string_value("s", "a \\"word\\"")
+    @json_output_array_numeric_value("cpu", "cpu0", "load", 7)
+    @json_output_array_string_value("cpu", "cpu0", "state", "idle")
+    @json_output_array_numeric_value("cpu", "cpu1", "load", 9)
+    @json_output_data_end
+}
+"""
+
+
+def test_metrics_as_json(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """What json_* describes and probe json_data tells is JSON with those names and values."""
+    done = run(series, guests, capsys, JSON, "cd /proc/systemtap/stap_*; cat metadata.json data.json")
+    assert (done.stderr, done.status) == (b"", 0)
+    lines = done.stdout.decode().splitlines()
+    assert [line for line in lines if line[0] != "{"] == ["0 0 0 -1", "0 0 -1"]
+    described, told = (json.loads(line) for line in lines if line[0] == "{")
+    assert (described["prefix"], told["generation"]) == ("calls", 0)
+    metrics = {m["name"]: m for m in described["metrics"]}
+    assert {name: m["type"] for name, m in metrics.items()} == {"n": "integer", "s": "string", "cpu": "array"}
+    assert (metrics["n"]["units"], metrics["s"]["description"]) == ("count", "a text")
+    assert {m["name"]: m["type"] for m in metrics["cpu"]["metrics"]} == {"load": "integer", "state": "string"}
+    assert told["data"] == {
+        "n": -42,
+        "s": 'a "word"',
+        "cpu": [{"__id": "cpu0", "load": 7, "state": "idle"}, {"__id": "cpu1", "load": 9}],
+    }
 
 
 def test_standard_input_s_lines(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
