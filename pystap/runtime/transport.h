@@ -13,6 +13,7 @@
 #define STAP_TRANSPORT_H
 
 #include "limits.h"
+#include "memory.h"
 
 enum {
 	/* the longest record, header included: a context's buffer full but for one byte, and the script's longest item */
