@@ -192,6 +192,10 @@ class Target:
         """The DWARF of the kernel or of a module; None where it is not installed."""
         return (self.module_info(module) if module else self.kernel_info()).dwarf
 
+    def demand_dwarf(self, module: str | None = None) -> Dwarf | None:
+        """As `dwarf`; where it is not installed and DEBUGINFOD_URLS is set, from there."""
+        return (self.module_info(module) if module else self.kernel_info()).demanded
+
     @cached_property
     def btf(self) -> Btf | None:
         """The kernel's BTF; None where it has none."""
@@ -219,7 +223,7 @@ class Target:
     def _kernel_info(self) -> Layered:
         folder = self._extract()
         from pystap.debuginfo.layered import Layered
-        from pystap.debuginfo.opening import open_kernel
+        from pystap.debuginfo.opening import fetch_kernel, open_kernel
         from pystap.debuginfo.symbolic import SymbolicInfo
         from pystap.debuginfo.symtab import NameTable
 
@@ -227,7 +231,7 @@ class Target:
         symbolic = SymbolicInfo(
             self._symbols, self.btf, self.arch, self._system_of(systems), None, self.debuginfo_advice
         )
-        return Layered(symbolic, lambda: open_kernel(self), search_types=False)
+        return Layered(symbolic, lambda: open_kernel(self), search_types=False, fetch=lambda: fetch_kernel(self))
 
     def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
         """Tracepoints of the kernel and of its modules by glob of `name` or `system:name`."""
@@ -325,7 +329,7 @@ class Target:
         from pystap.debuginfo.elf import Elf
         from pystap.debuginfo.image import module_systems
         from pystap.debuginfo.layered import Layered
-        from pystap.debuginfo.opening import open_module
+        from pystap.debuginfo.opening import fetch_module, open_module
         from pystap.debuginfo.symbolic import SymbolicInfo
         from pystap.debuginfo.symtab import SymbolTable, module_symbols
 
@@ -338,7 +342,10 @@ class Target:
         symbolic = SymbolicInfo(
             symbols, btf, self.arch, lambda n: systems.get(n, ""), module_name(path), self.debuginfo_advice
         )
-        return Layered(symbolic, lambda: open_module(self, path, elf), search_types=True)
+        return Layered(
+            symbolic, lambda: open_module(self, path, elf), search_types=True,
+            fetch=lambda: fetch_module(self, path, elf),
+        )  # fmt: skip
 
     # --- user space ---
 

@@ -19,15 +19,26 @@ if TYPE_CHECKING:
 class Layered:
     """`find` opens the DWARF at the first question that needs it; it gives None where there is none."""
 
-    def __init__(self, symbolic: SymbolicInfo, find: Callable[[], Dwarf | None], *, search_types: bool) -> None:
+    def __init__(
+        self, symbolic: SymbolicInfo, find: Callable[[], Dwarf | None], *, search_types: bool,
+        fetch: Callable[[], Dwarf | None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._symbolic = symbolic
         self._find = find
+        self._fetch = fetch  # asks a server
         self._search_types = search_types  # in DWARF, unit by unit: for modules, not for a whole kernel
 
     @cached_property
     def dwarf(self) -> Dwarf | None:
         """The DWARF, where there is any."""
         return self._find()
+
+    @cached_property
+    def demanded(self) -> Dwarf | None:
+        """The DWARF, from a server where it is not here: for what can only be refused without it."""
+        if self.dwarf is None:
+            self.dwarf = self._fetch()
+        return self.dwarf
 
     @property
     def btf(self) -> Btf | None:
@@ -69,7 +80,15 @@ class Layered:
 
     def variable(self, name: str, unit: str | None = None) -> Root:
         """A global or static variable."""
-        return self._symbolic.variable(name, unit) if self.dwarf is None else self.dwarf.variable(name, unit)
+        if self.dwarf is not None:
+            return self.dwarf.variable(name, unit)
+        try:
+            return self._symbolic.variable(name, unit)
+        except Unresolved:
+            dwarf = self.demanded if self._symbolic.knows(name) else None
+            if dwarf is None:
+                raise
+        return dwarf.variable(name, unit)
 
     def scope(self, function: Function) -> Scope:
         """The variables at a function's entry: by DWARF where it knows the function, else by prototype."""

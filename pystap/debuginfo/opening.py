@@ -52,12 +52,28 @@ def open_kernel(target: Target) -> Dwarf | None:
     return Dwarf(sections, lambda: _index(sections), cover, None, complete=_completer(target), anchor=anchor)
 
 
-def open_module(target: Target, path: Path, module: Elf) -> Dwarf | None:
+def fetch_kernel(target: Target) -> Dwarf | None:
+    """The kernel's DWARF from a debuginfod server, where one is to be asked and has it."""
+    from pystap.debuginfo.debuginfod import fetch
+
+    target.debuginfo = fetch(target.build_id, f"kernel {target.release}")
+    return open_kernel(target) if target.debuginfo else None
+
+
+def fetch_module(target: Target, path: Path, module: Elf) -> Dwarf | None:
+    """A module's DWARF from a debuginfod server, where one is to be asked and has it."""
+    from pystap.debuginfo.debuginfod import fetch
+
+    found = fetch(module.build_id(), f"module {module_name(path)}")
+    return open_module(target, path, module, (found,)) if found else None
+
+
+def open_module(target: Target, path: Path, module: Elf, more: tuple[Path, ...] = ()) -> Dwarf | None:
     """A module's DWARF, in its own file or in a debug file of the same build; None where there is none."""
     from pystap.debuginfo.sections import Sections
 
     name = module_name(path)
-    for candidate in (path, *_module_files(target, path, module)):
+    for candidate in (path, *more, *_module_files(target, path, module)):
         if candidate != path and not candidate.is_file():
             continue
         elf = module if candidate == path else Elf.open(candidate)

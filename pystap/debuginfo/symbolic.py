@@ -74,6 +74,10 @@ class SymbolicInfo:
                 f"type definition '{name}' not found in '{self._where}'", error.similar, self._advice
             ) from None
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a symbol of that name."""
+        return self._symbols.lookup(name) is not None
+
     def variable(self, name: str, unit: str | None = None) -> Root:
         """A global: its address from the symbols, its type from BTF (which knows only per-cpu ones)."""
         symbol = self._symbols.lookup(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pystap.debuginfo.api import DebugInfo, Function, Scope
 from pystap.diagnostics import Unresolved
@@ -16,6 +16,9 @@ from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.kernel_dwarf import Part
 from pystap.providers.kprobe import KprobeSite, kernel_sites, module_sites, suffixes
 from pystap.providers.scopes import LazyScope, ReturnScope
+
+if TYPE_CHECKING:
+    from pystap.debuginfo.dwarf import Dwarf
 
 _FORMS = (
     ".function(str)[.call|.exported|.inline|.return[.maxactive(num)]|.label(str)]",
@@ -50,26 +53,30 @@ class KernelFunction:
         """All functions that the point means; raises Unresolved where there is none or DWARF is needed."""
         if request.point.components[-1].name == "absolute":
             return [_absolute(request)]
-        with_dwarf = _parts(request)
+        with_dwarf = _parts(request, request.target.dwarf)
+        needing = _what_needs_dwarf(request)
+        if needing and not with_dwarf:
+            with_dwarf = _parts(request, request.target.demand_dwarf)
         if with_dwarf:
             return _by_dwarf(request, with_dwarf)
-        _refuse_what_needs_dwarf(request)
+        if needing:
+            raise Unresolved(f"{needing} known to DWARF debug-info only", hint=request.target.debuginfo_advice)
         pattern = request.point.components[1].argument
         if isinstance(pattern, int):
             return [_at_address(request, pattern)]
         return _functions(request, str(pattern))
 
 
-def _parts(request: Request) -> list[Part]:
+def _parts(request: Request, find: Callable[[str | None], Dwarf | None]) -> list[Part]:
     """The kernel or the modules that are meant, with their DWARF; none where one of them has none."""
     target = request.target
     if request.point.components[0].name == "kernel":
-        dwarf = target.dwarf()
+        dwarf = find(None)
         return [Part.of(request, dwarf, "kernel")] if dwarf else []
     wanted = str(request.arguments[0])
     parts = []
     for name in [wanted] if "/" in wanted else target.modules(wanted) or [wanted]:
-        dwarf = target.dwarf(name)
+        dwarf = find(name)
         if dwarf is None:
             return []
         parts.append(Part.of(request, dwarf, f'module("{name}")'))
@@ -96,19 +103,19 @@ def _told_by_symbols(request: Request) -> bool:
     return isinstance(pattern, str) and "@" not in pattern and "function" in names and not names & _NEEDS_DWARF
 
 
-def _refuse_what_needs_dwarf(request: Request) -> None:
+def _what_needs_dwarf(request: Request) -> str:
+    """What of a point symbols and BTF do not know; "" where they do."""
     names = [c.name for c in request.point.components]
     pattern = request.point.components[1].argument
     if isinstance(pattern, str) and "@" in pattern:
-        raise _needs_dwarf(request, "source files and lines are")
+        return "source files and lines are"
     if needed := _NEEDS_DWARF.intersection(names):
-        raise _needs_dwarf(request, f".{min(needed)} is")
+        return f".{min(needed)} is"
     if names[1] == "statement":
-        raise _needs_dwarf(request, ".statement is")
-
-
-def _needs_dwarf(request: Request, what: str) -> Unresolved:
-    return Unresolved(f"{what} known to DWARF debug-info only", hint=request.target.debuginfo_advice)
+        return ".statement is"
+    if isinstance(pattern, int) and names[0] != "kernel":
+        return "functions of modules by address are"
+    return ""
 
 
 def _functions(request: Request, pattern: str) -> Iterator[Resolved]:
@@ -174,8 +181,6 @@ def _absolute(request: Request) -> Resolved:
 
 def _at_address(request: Request, address: int) -> Resolved:
     """function(ADDR): the function that covers a link-time address of the kernel."""
-    if request.point.components[0].name != "kernel":
-        raise _needs_dwarf(request, "functions of modules by address are")
     found = request.target.symbols().at(address & 0xFFFFFFFFFFFFFFFF)
     suffix, is_return, maxactive = suffixes(request)
     if found is None:

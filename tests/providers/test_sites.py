@@ -67,6 +67,9 @@ class FakeTarget:
     def dwarf(self, module: str | None = None) -> None:
         """No DWARF: symbols and BTF answer."""
 
+    def demand_dwarf(self, module: str | None = None) -> None:
+        """No DWARF: symbols and BTF answer."""
+
     def kernel_info(self) -> Info:
         return Info(None, tuple(s.name for s in SYMBOLS))
 

@@ -171,6 +171,9 @@ class FakeTarget:
     def dwarf(self, module: str | None = None) -> None:
         return None
 
+    def demand_dwarf(self, module: str | None = None) -> None:
+        return None
+
     def modules(self, pattern: str) -> list[str]:
         return []
 
