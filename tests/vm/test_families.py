@@ -188,3 +188,39 @@ def test_module_functions(bench: Bench) -> None:
     assert bench.numbers(
         script, "insmod /tmp/dummy.ko numdummies=2; rmmod dummy; insmod /tmp/dummy.ko; rmmod dummy"
     ) == [3, 3]
+
+
+def test_the_stack_within_a_module(bench: Bench) -> None:
+    """Frames of a module have its name in every form of the stack; between them lie those of the kernel."""
+    guest = bench.guests.get(bench.series)
+    from tests.vm.test_engines import module_file
+
+    guest.put("/tmp/dummy.ko", module_file(guest, "dummy"))
+    script = """
+        global hits
+        probe module("dummy").function("dummy_setup") {
+            if (hits++) next
+            printf("%s %s %s\\n", symname(addr()), modname(addr()), probemod())
+            println("syms"); print_syms(backtrace())
+            println("backtrace"); print_backtrace()
+            println("text"); print(sprint_backtrace())
+            println("texts"); print(sprint_syms(backtrace()))
+            println("callers"); print_syms(callers(2))
+            println("caller ", caller())
+        }
+    """
+    done = bench.run(script, "insmod /tmp/dummy.ko numdummies=1; rmmod dummy")
+    assert (done.stderr, done.status) == (b"", 0)
+    out = done.stdout.decode()
+    parts = re.split(r"^(syms|backtrace|text|texts|callers|caller) ?(?:\n|(?=alloc))", out, flags=re.MULTILINE)
+    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert parts[0] == "dummy_setup dummy dummy\n"
+    assert found["backtrace"] == found["syms"]
+    assert found["text"] == found["texts"], out
+    frames = re.findall(r"(\w+)\+0x[0-9a-f]+/0x[0-9a-f]+ \[(\w+)\]", found["syms"])
+    assert frames[:2] == [("dummy_setup", "dummy"), ("alloc_netdev_mqs", "kernel")]
+    assert ("do_one_initcall", "kernel") in frames
+    assert [m for _, m in frames[2 : frames.index(("do_one_initcall", "kernel"))]].count("dummy") >= 1
+    assert re.findall(r"^(\w+)\+0x[0-9a-f]+ \[(\w+)\]$", found["text"], re.MULTILINE) == frames, out
+    assert found["callers"] == "".join(found["syms"].splitlines(keepends=True)[:3])
+    assert re.fullmatch(r"alloc_netdev_mqs 0x[0-9a-f]{16}\n", found["caller"])
