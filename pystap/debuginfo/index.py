@@ -325,6 +325,6 @@ def _may_hold_code(attributes: dict[int, Any]) -> bool:
 
 
 def _static(location: tuple[int, Any]) -> bool:
-    """Whether an expression names one fixed address: DW_OP_addr alone (0x03), or by index."""
+    """Whether an expression names a fixed address (DW_OP_addr, addrx), or a thread's own (DW_OP_form_tls_address)."""
     form, value = location
-    return form == dw.F_EXPRLOC and len(value) > 0 and value[0] in (0x03, 0xA1)
+    return form == dw.F_EXPRLOC and len(value) > 0 and (value[0] in (0x03, 0xA1) or value[-1] in (0x9B, 0xE0))
