@@ -187,7 +187,7 @@ def test_what_is_refused(made: Path, tmp_path: Path) -> None:
     narrow = bytearray((made / "pie").read_bytes())
     narrow[4] = 1
     (tmp_path / "narrow").write_bytes(narrow)
-    with pytest.raises(Unresolved, match="not a 64-bit"):
+    with pytest.raises(Unresolved, match="is a 32-bit program: only 64-bit ones can be probed"):
         resolve(f'process("{tmp_path}/narrow").function("leaf")')
 
 
