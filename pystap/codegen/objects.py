@@ -79,8 +79,9 @@ def _symbols(found: UserObject, number: int, tables: list[str]) -> dict[str, str
     offsets, texts, at = [], [], 0
     for function in table:
         offsets.append(at)
-        texts.append(f'\t{names.c_string(function.name)} "\\0"')
-        at += len(function.name.encode("utf-8", "surrogateescape")) + 1
+        name = found.demangled.get(function.name, function.name)
+        texts.append(f'\t{names.c_string(name)} "\\0"')
+        at += len(name.encode("utf-8", "surrogateescape")) + 1
     tables += _numbers("u32", f"stap_symbols_{number}", [f.address for f in table])
     tables += _numbers("u32", f"stap_symbol_sizes_{number}", [f.size for f in table])
     tables += _numbers("u32", f"stap_symbol_names_{number}", offsets)

@@ -21,6 +21,7 @@ from pystap.debuginfo.abi import EntryScope
 from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Tracepoint
 from pystap.debuginfo.cfa import Frames
 from pystap.debuginfo.ctype import CType, FunctionType, Lazy
+from pystap.debuginfo.demangle import demangle, fits, scoped
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf import Covering, Dwarf
 from pystap.debuginfo.dwarf import _bodies as bodies
@@ -107,7 +108,7 @@ class UserDwarf(Dwarf):
         return EntryScope(address.function, prototype, self.arch, Space.USER)
 
     def _entries(self, spec: Spec) -> Iterator[Entry]:
-        scopes, name = _scoped(spec.function)
+        scopes, name = scoped(spec.function)
         for entry in self.index.functions(name):
             if spec.file and not spec.in_file(entry.file) and not spec.in_file(self._full(entry.file, entry.die)):
                 continue
@@ -150,19 +151,6 @@ class UserDwarf(Dwarf):
 
 
 _SCOPES = (dw.NAMESPACE, dw.CLASS_TYPE, dw.STRUCTURE_TYPE, dw.UNION_TYPE)
-
-
-def _scoped(pattern: str) -> tuple[list[str], str]:
-    """C++'s ns::class::function as its parts; what stands in <> is no part of its own."""
-    parts = [""]
-    depth = 0
-    for piece in re.split(r"(::|[<>])", pattern):
-        depth += {"<": 1, ">": -1}.get(piece, 0)
-        if piece == "::" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += piece
-    return parts[:-1], parts[-1]
 
 
 class UserObject:
@@ -224,21 +212,29 @@ class UserObject:
             table.setdefault(name, []).append(function)
         return table
 
+    @cached_property
+    def demangled(self) -> dict[str, str]:
+        """The names that mangled symbols stand for."""
+        return demangle(self.functions)
+
     def matching(self, pattern: str) -> Iterator[UserFunction]:
-        """Functions of the symbol tables by glob."""
-        if not set("*?[").intersection(pattern):
-            yield from self.functions.get(pattern, ())
+        """Functions of the symbol tables by glob: as they are spelt there, else as in the source."""
+        if not set("*?[").intersection(pattern) and pattern in self.functions:
+            yield from self.functions[pattern]
             return
         expression = re.compile(_glob(pattern))
-        for name, functions in self.functions.items():
-            if expression.match(name):
+        for symbol, functions in self.functions.items():
+            name = self.demangled.get(symbol)
+            if expression.match(symbol):
                 yield from functions
+            elif name is not None and fits(name, pattern):
+                yield from (replace(f, name=name) for f in functions)
 
     def similar(self, name: str) -> list[str]:
         """Names near one that is not there."""
         from difflib import get_close_matches
 
-        return get_close_matches(name, list(self.functions), 5)
+        return get_close_matches(name, list(dict.fromkeys(self.demangled.get(s, s) for s in self.functions)), 5)
 
     def function_at(self, address: int) -> UserFunction | None:
         """The function that covers an address."""

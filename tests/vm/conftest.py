@@ -34,6 +34,8 @@ PROGRAMS = {
     "jumps": ("-g -O1", "jumps.c"),
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "waits": ("-g -O1 -static", "waits.c"),
+    "klass": ("-g -O1", "klass.cpp"),
+    "klass_bare": ("-O1", "klass.cpp"),
     "libfive.so": ("-O2 -fomit-frame-pointer -shared -fPIC -g0", "five.c"),
     "uses_five": ("-g -O2 -fomit-frame-pointer -L{} -lfive -Wl,-rpath,{}", "uses_five.c"),
 }

@@ -251,6 +251,44 @@ def test_backtrace_through_a_library(bench: Bench) -> None:
     assert "main returns 0" in lines
 
 
+def test_names_and_members_of_classes(bench: Bench) -> None:
+    script = """
+        probe process("PROGRAMS/klass").function("ns::Klass::method") {
+            printf("%s %d %d %s %s\\n", usymname(uaddr()), $this->member, $this->base_member,
+                   user_string($this->label), @defined($a) ? sprint($a) : "-")
+        }
+        probe process("PROGRAMS/klass").function("ns::twice<*") { printf("%s %d\\n", probefunc(), $x) }
+        probe process("PROGRAMS/klass").function("byref") { printf("%s %d\\n", usymname(uaddr()), $k->member) }
+    """
+    lines = bench.run(script, "PROGRAMS/klass")
+    lines.remove("211")  # what the program itself prints: 3 + 42 + 'k', 2 + 7, 4 + 4, 42
+    assert lines == [
+        "ns::Klass::method 42 7 klass 3",
+        "ns::Klass::method 42 7 klass -",
+        "ns::twice<int> 4",
+        "ns::byref 42",
+    ]
+
+
+def test_names_of_classes_from_symbols_alone(bench: Bench) -> None:
+    """The linker's names are found as they are, and as they are in the source; backtraces show the latter."""
+    script = """
+        probe process("PROGRAMS/klass_bare").function("Klass::method"),
+              process("PROGRAMS/klass_bare").function("twice<*"),
+              process("PROGRAMS/klass_bare").function("_ZN2ns5by*") {
+            printf("%s %s\\n", probefunc(), usymname(uaddr()))
+        }
+    """
+    lines = bench.run(script, "PROGRAMS/klass_bare")
+    lines.remove("211")  # what the program itself prints: 3 + 42 + 'k', 2 + 7, 4 + 4, 42
+    assert lines == [
+        "ns::Klass::method ns::Klass::method",
+        "ns::Klass::method ns::Klass::method",
+        "ns::twice<int> ns::twice<int>",
+        "_ZN2ns5byrefERNS_5KlassE ns::byref",
+    ]
+
+
 def test_lives_of_processes_and_threads(bench: Bench) -> None:
     """Every beginning has its end, in the context of whom it is about."""
     script = """
