@@ -183,6 +183,9 @@ class FakeTarget:
     kconfig: dict[str, str] = field(default_factory=lambda: {"CONFIG_UPROBES": "y"})
     header_types = None
 
+    def has_config(self, name: str) -> bool:
+        return self.kconfig.get(f"CONFIG_{name.removeprefix('CONFIG_')}") in ("y", "m")
+
     def kernel_info(self) -> FakeDebugInfo:
         return self.info
 

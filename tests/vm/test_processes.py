@@ -154,9 +154,23 @@ def test_a_process_by_number_whose_file_is_gone(bench: Bench, tmp_path: Path) ->
         process.kill()
     guest = bench.guest()
     guest.put("/tmp/number.ko", module.read_bytes())
-    number = f"echo 4194304 > /proc/sys/kernel/pid_max; echo {process.pid - 1} > /proc/sys/kernel/ns_last_pid"
-    start = f"cp {bench.programs}/waits /tmp/own; {number}; /tmp/own 40 > /dev/null & echo $!; rm /tmp/own; sleep 0.2"
-    done = guest.sh(f"{start}; {RUNNER} /tmp/number.ko", timeout=60)
+    script = f"""
+        cp {bench.programs}/waits /tmp/own
+        echo 4194304 > /proc/sys/kernel/pid_max
+        while echo {process.pid - 1} > /proc/sys/kernel/ns_last_pid; do
+            /tmp/own 400 > /dev/null &
+            [ $! = {process.pid} ] && break
+            kill $!    # somebody else was faster
+        done
+        echo $!
+        until [ $(readlink /proc/$!/exe) = /tmp/own ]; do :; done
+        rm /tmp/own
+        {RUNNER} /tmp/number.ko
+        status=$?
+        kill $!
+        exit $status
+    """
+    done = guest.sh(script, timeout=60)
     pid, beat = done.stdout.split()
     assert int(pid) == process.pid
     assert int(beat) > 0
