@@ -54,7 +54,7 @@ LOSSES = {
         only="6.1",
     ),
     "a global that another CPU has locked": Loss(
-        """global a, n probe timer.profile { for (i = 0; i < 20000; i++) a[i % 100] = i n++ }
+        """global a, n probe timer.profile { for (i = 0; i < 100000; i++) a[i % 100] = i n++ }
         probe kernel.trace("sys_enter") { a[0] = 1 }""",
         (
             r"WARNING: Skipped due to lock timeout on '[^']*': \d+",
@@ -65,7 +65,7 @@ LOSSES = {
         command="sh -c 'for i in 1 2 3; do ls -R /sys/module > /dev/null; done & ls -R /sys/kernel > /dev/null; wait'",
     ),
     "the same, with -t": Loss(
-        """global a, n probe timer.profile { for (i = 0; i < 20000; i++) a[i % 100] = i n++ }
+        """global a, n probe timer.profile { for (i = 0; i < 100000; i++) a[i % 100] = i n++ }
         probe kernel.trace("sys_enter") { a[0] = 1 }""",
         (r"WARNING: Skipped due to global 'a' lock timeout: \d+",),
         defines="-t -DMAXTRYLOCK=1 -DTRYLOCKDELAY=1 -DMAXSKIPPED=100000000 -DMAXACTION=1000000 -DSTP_NO_OVERLOAD",
