@@ -43,6 +43,14 @@ PYTHON = os.path.realpath("/usr/bin/python3")
 CODECS = sorted(map(str, Path("/usr/lib", os.path.basename(PYTHON), "encodings").glob("*.py")))
 
 
+@pytest.fixture
+def debuginfo(series: str) -> None:
+    """Skips a test where the kernel's debug-info is not there."""
+    kernel = available(series)
+    if kernel is None or kernel.debuginfo is None:
+        pytest.skip(f"no debug-info of kernel {series}: pystap-prep --debuginfo {series}")
+
+
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all programs."""

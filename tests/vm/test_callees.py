@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.kernels import Guests, available
+from tests.support.kernels import Guests
 from tests.vm.test_families import Bench
 
 pytestmark = pytest.mark.vm
@@ -13,10 +13,7 @@ READS = "dd if=/dev/zero of=/dev/null bs=1234 count=25 2> /dev/null"
 
 
 @pytest.fixture
-def bench(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> Bench:
-    kernel = available(series)
-    if kernel is None or kernel.debuginfo is None:
-        pytest.skip(f"no debug-info of kernel {series}: pystap-prep --debuginfo {series}")
+def bench(series: str, guests: Guests, capsys: pytest.CaptureFixture[str], debuginfo: None) -> Bench:
     return Bench(series, guests, capsys)
 
 

@@ -9,7 +9,7 @@ import pytest
 from pystap import cli
 from pystap.run import kernels
 from pystap.target import Target
-from tests.support.kernels import Guests, available
+from tests.support.kernels import Guests
 from tests.vm.test_families import Bench
 
 pytestmark = pytest.mark.vm
@@ -19,10 +19,7 @@ FILE = "vfs_read@fs/read_write.c"
 
 
 @pytest.fixture
-def bench(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> Bench:
-    kernel = available(series)
-    if kernel is None or kernel.debuginfo is None:
-        pytest.skip(f"no debug-info of kernel {series}: pystap-prep --debuginfo {series}")
+def bench(series: str, guests: Guests, capsys: pytest.CaptureFixture[str], debuginfo: None) -> Bench:
     return Bench(series, guests, capsys)
 
 
