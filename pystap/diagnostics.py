@@ -45,6 +45,14 @@ class StapError(Exception):
     """Stops the pipeline; what went wrong stands in the diagnostics (or in the message, where there is no script)."""
 
 
+class PassError(StapError):
+    """A pass ended in errors that were already reported."""
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.number = number
+
+
 class Unresolved(Exception):  # noqa: N818 - named for what it says
     """Something that a script names is not there: the one exception for lookups that may fail.
 

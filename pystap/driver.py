@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-import resource
 import shutil
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap import paths
-from pystap.diagnostics import Diagnostic, Diagnostics, Severity, StapError
+from pystap import paths, script_cache
+from pystap.diagnostics import Diagnostics, PassError, StapError
 from pystap.options import Options
+from pystap.scripts import read_scripts
 from pystap.source import SourceFile
+from pystap.timings import Timer, memory
 
 if TYPE_CHECKING:
     from pystap.build import BuiltModule
@@ -34,16 +30,7 @@ if TYPE_CHECKING:
     from pystap.syntax import ast
     from pystap.target import Target
 
-_SIMILAR_SHOWN = 5
 _PASS_FAILED = ("parse", "analysis", "translation", "compilation", "run")
-
-
-class PassError(StapError):
-    """A pass ended in errors that were already reported."""
-
-    def __init__(self, number: int, message: str = "") -> None:
-        super().__init__(message)
-        self.number = number
 
 
 def run(options: Options) -> int:
@@ -89,7 +76,7 @@ class _Session:
         target = self._target()
         self._stop_where_it_cannot_run(target)
         options = self.options
-        key = _script_key(options, scripts, target)
+        key = script_cache.script_key(options, scripts, target)
         module = self._cached(key) if options.last_pass >= 4 else None
         if module is None:
             module = self._compile(scripts, target, key)
@@ -226,7 +213,7 @@ class _Session:
     def _pass(self, number: int) -> Iterator[list[str]]:
         """Times a pass, prints its -v line, and turns its errors into PassError."""
         said: list[str] = []
-        timer = _Timer()
+        timer = Timer()
         try:
             yield said
             self.diagnostics.stop_on_errors()
@@ -239,7 +226,7 @@ class _Session:
             raise PassError(number, str(error)) from None
         self._show_messages(number)
         if self.options.verbose[number - 1]:
-            used = f" using {_memory()}," if number < 4 else ""
+            used = f" using {memory()}," if number < 4 else ""
             print(f"Pass {number}: {' '.join(said)}{used} in {timer}.", file=sys.stderr)
 
     def _show_messages(self, number: int) -> None:
@@ -264,19 +251,13 @@ class _Session:
     # --- results that are kept
 
     def _cached(self, key: str) -> Path | None:
-        """The module of a script that was compiled before, with nothing imported that compiling needs."""
         options = self.options
-        if not options.use_cache or options.poison_cache or options.keep or options.dump or options.warnings_are_errors:
+        found = script_cache.find(key, options)
+        if found is None:
             return None
-        try:
-            entry = json.loads((paths.cache("scripts", key[:2]) / f"{key}.json").read_text())
-        except (OSError, ValueError):
-            return None
-        module = Path(entry["module"])
-        if not module.exists() or any(_identity(path) != known for path, known in entry.get("files", {}).items()):
-            return None
-        if entry["messages"] and not options.suppress_warnings:
-            print(entry["messages"], end="", file=sys.stderr)
+        module, messages = found
+        if messages and not options.suppress_warnings:
+            print(messages, end="", file=sys.stderr)
         for number in (3, 4):
             if options.verbose[number - 1]:
                 print(f"Pass {number}: using cached {module}", file=sys.stderr)
@@ -288,12 +269,8 @@ class _Session:
         from pystap.diagnostics import render
 
         user = sys.modules.get("pystap.debuginfo.user")  # what no point needed was not imported
-        files = user.opened() if user else {}
         messages = "".join(render(d, False) for d in self.diagnostics.items)
-        folder = paths.cache("scripts", key[:2])
-        fresh = folder / f"{key}.{os.getpid()}"
-        fresh.write_text(json.dumps({"module": str(module), "messages": messages, "files": files}))
-        fresh.replace(folder / f"{key}.json")
+        script_cache.remember(key, module, messages, user.opened() if user else {})
 
     def _signed(self, module: Path, target: Target) -> Path:
         """With --sign-module a signed copy of the module."""
@@ -330,7 +307,7 @@ class _Session:
         options = self.options
         verbose = options.verbose[4]
         _warn_of_parameters(module, options)
-        timer = _Timer()
+        timer = Timer()
         if verbose:
             print("Pass 5: starting run.", file=sys.stderr)
         sys.stdout.flush()
@@ -368,103 +345,6 @@ def _warn_of_parameters(module: Path, options: Options) -> None:
             print(f"WARNING: -G sets '{name}', but the script has no such global variable", file=sys.stderr)
 
 
-# --- scripts ---------------------------------------------------------------------------------------------
-
-
-def read_scripts(options: Options) -> list[SourceFile]:
-    """The user's script and the -E texts; raises StapError where a file cannot be read."""
-    scripts: list[SourceFile] = []
-    if options.expression is not None:
-        scripts.append(SourceFile("<input>", options.expression))
-    elif options.script == "-":
-        scripts.append(SourceFile("<input>", _text("<input>", sys.stdin.buffer.read())))
-    elif options.script is not None:
-        scripts.append(SourceFile(options.script, _read(options.script)))
-    for number, text in enumerate(options.additional, 1):
-        scripts.append(SourceFile(f"<input{number}>", text))
-    if scripts and not scripts[0].text.strip():
-        raise PassError(1, f"Input file '{scripts[0].name}' is empty.")
-    return scripts
-
-
-def _read(name: str) -> str:
-    try:
-        return _text(name, Path(name).read_bytes())
-    except FileNotFoundError:
-        raise PassError(1, f"Input file '{name}' is missing.") from None
-    except OSError as error:
-        raise PassError(1, f"Input file '{name}' cannot be read: {error.strerror}.") from None
-
-
-def _text(name: str, data: bytes) -> str:
-    """What a file says, without the mark that some editors begin UTF-8 with."""
-    if b"\0" in data:
-        raise PassError(1, f"Input file '{name}' is not a script: it holds binary data.")
-    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-
-
-# Where a script says process without a path, or asks for names or stacks of programs: the -c or -x matters.
-_OF_TARGET = re.compile(r"\bprocess\s*[.,{?!]|u(?:backtrace|caller|stack|sym)")
-
-
-def _script_key(options: Options, scripts: list[SourceFile], target: Target) -> str:
-    """What decides a script's module: its text, the options that matter, the kernel, the library, and pystap itself."""
-    neutral = replace(
-        options, script=None, expression=None, verbose=(0,) * 5, output=None, command=None, pid=None, timeout=None,
-        globals=(), vm=None, color="", last_pass=5, suppress_warnings=False, buffer_mb=None,
-        sign_module=None, extra={},
-    )  # fmt: skip
-    digest = hashlib.sha256(repr(neutral).encode("utf-8", "surrogateescape"))
-    for script in scripts:
-        digest.update(f"{script.name}\0{script.text}\0".encode("utf-8", "surrogateescape"))
-    digest.update(f"{target.release}\0{target.build_tree}\0{target.build_id}\0{target.debuginfo}\0".encode())
-    digest.update(os.fsencode(_programs_key(options, scripts)))
-    for folder in (paths.PACKAGE, paths.tapsets(), *options.tapset_dirs):
-        digest.update(_folder_identity(folder).encode())
-    return digest.hexdigest()[:40]
-
-
-def _identity(path: str) -> str:
-    """As debuginfo/user.py's, without importing it."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return ""
-    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
-
-
-def _programs_key(options: Options, scripts: list[SourceFile]) -> str:
-    """What the names of programs depend on, for scripts that have some: where one is, and the -c or -x."""
-    texts = [script.text for script in scripts]
-    bare = any(_OF_TARGET.search(text) for text in texts)
-    if not bare and not any("process" in text for text in texts):
-        return ""
-    target = f"{options.pid}\0{(options.command or '').split()[:1]}" if bare else ""
-    numbers = {n for text in texts for n in re.findall(r"process\s*\(\s*(\d+)\s*\)", text)}
-    numbers |= {str(options.pid)} if bare and options.pid else set()
-    running = [f"{n}:{_link(f'/proc/{n}/exe')}" for n in sorted(numbers)]
-    return f"{target}\0{running}\0{os.getcwd()}\0{os.environ.get('PATH')}"
-
-
-def _link(path: str) -> str:
-    """Where a symbolic link leads; "" where there is none."""
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
-
-
-def _folder_identity(folder: Path) -> str:
-    """A folder's files by path, size and time."""
-    parts: list[str] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if f != "__pycache__")
-        for name in sorted(names):
-            stat = os.stat(os.path.join(root, name))
-            parts.append(f"{root}/{name}:{stat.st_size}:{stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def _replace(module: Path, copy: Path) -> None:
     """Copies a module into the working directory, not through a link that somebody may have put there."""
     with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".stap") as work:
@@ -481,44 +361,7 @@ def use_color(options: Options) -> bool:
     return options.color == "always"
 
 
-def _without_repetition(messages: list[Diagnostic]) -> list[Diagnostic]:
-    """The first few errors of each kind: a wildcard can fail in a thousand places for one reason. Warnings all stay."""
-    seen: Counter[str] = Counter()
-    kept: list[Diagnostic] = []
-    for message in messages:
-        seen[message.code] += 1
-        if message.severity is Severity.WARNING or seen[message.code] <= _SIMILAR_SHOWN:
-            kept.append(message)
-    return kept
-
-
 # --- figures of -v ---------------------------------------------------------------------------------------
-
-
-class _Timer:
-    """Time since its making, as stap prints it: usr/sys/real ms, children included."""
-
-    def __init__(self) -> None:
-        self._start = (*self._cpu(), time.monotonic())
-
-    def __str__(self) -> str:
-        now = (*self._cpu(), time.monotonic())
-        user, system, real = (round(1000 * (b - a)) for a, b in zip(self._start, now, strict=True))
-        return f"{user}usr/{system}sys/{real}real ms"
-
-    @staticmethod
-    def _cpu() -> tuple[float, float]:
-        own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-        return own.ru_utime + children.ru_utime, own.ru_stime + children.ru_stime
-
-
-def _memory() -> str:
-    """Virtual, resident, shared and data sizes of this process (proc(5), statm)."""
-    try:
-        pages = [int(n) * 4 for n in Path("/proc/self/statm").read_text().split()]
-    except OSError:
-        return "0virt/0res/0shr/0data kb"
-    return f"{pages[0]}virt/{pages[1]}res/{pages[2]}shr/{pages[5]}data kb"
 
 
 def _counts(program: Program) -> str:
@@ -570,15 +413,10 @@ def _attach(options: Options, text: str) -> int:
     return local.attach(text, options.output)
 
 
-def _later(what: str) -> int:
-    raise StapError(f"pystap does not have {what} yet.")
-
-
 _ERRANDS = {
     "clean-cache": _clean_cache,
     "prep": _prep,
     "doctor": _doctor,
     "resolve": _resolve,
-    "explain": lambda options, text: _later("--explain"),
     "attach": _attach,
 }

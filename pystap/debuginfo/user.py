@@ -377,16 +377,7 @@ def open_object(path: str) -> UserObject:
 
 def note_opened(path: str) -> None:
     """Remembers which state of a file was looked at."""
-    _opened[path] = identity(path)
-
-
-def identity(path: str) -> str:
-    """Changes when a file does; "" where there is none."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return ""
-    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+    _opened[path] = paths.identity(path)
 
 
 def opened() -> dict[str, str]:
