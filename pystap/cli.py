@@ -61,6 +61,7 @@ List and look after:
   --dump STAGE        show a stage's result: ast, program, ir
   --doctor            check what this machine offers, and say how to mend what lacks
   --resolve ADDRESS   file and line of func+0x5/0x11 [module] (with -d OBJECT), or of an oops on standard input
+  --explain PAGE      the page that a message points to: error::pass2, error::dwarf, ...
   --clean-cache, --disable-cache, --poison-cache
   --color[=WHEN]      never, auto or always
   -h, --help, -V, --version

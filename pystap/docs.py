@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pystap import __version__, paths
+from pystap import __version__, explain, paths
 
 __all__ = [
     "Entry",
@@ -230,6 +230,23 @@ def probes_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def explained_page(name: str, text: str) -> str:
+    """One of the pages that messages point to, for man(1), section 7stap."""
+    title, _, body = text.partition("\n\n")
+    lines = [f'.TH "{name.upper()}" 7stap "" "pystap {__version__}"', ".SH NAME", _roff(title)]
+    lines += [".SH DESCRIPTION"]
+    for paragraph in body.rstrip("\n").split("\n\n"):
+        if paragraph.startswith("    "):
+            lines += [".nf", *map(_roff, paragraph.splitlines()), ".fi"]
+        else:
+            lines += [".PP", *(_item(line) for line in paragraph.splitlines())]
+    return "\n".join(lines) + "\n"
+
+
+def _item(line: str) -> str:
+    return ".IP \\(bu 2\n" + _roff(line[2:]) if line.startswith("* ") else _roff(line.strip())
+
+
 def write(library: Path, folder: Path) -> int:
     """Writes man/ and html/ into a folder and returns how many subjects there are."""
     found = list(subjects(library))
@@ -240,6 +257,8 @@ def write(library: Path, folder: Path) -> int:
         (folder / "html" / f"{subject.name}.html").write_text(html_page(subject), "utf-8")
     (folder / "man" / "pystap.1").write_text(command_page(), "utf-8")
     (folder / "man" / "pystapprobes.3stap").write_text(probes_page(), "utf-8")
+    for name in explain.names():
+        (folder / "man" / f"{name}.7stap").write_text(explained_page(name, explain.page(name)), "utf-8")
     (folder / "html" / "index.html").write_text(index_page(found), "utf-8")
     return len(found)
 

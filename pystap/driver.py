@@ -413,10 +413,18 @@ def _attach(options: Options, text: str) -> int:
     return local.attach(text, options.output)
 
 
+def _explain(options: Options, text: str) -> int:
+    from pystap import explain
+
+    _print(explain.page(text))
+    return 0
+
+
 _ERRANDS = {
     "clean-cache": _clean_cache,
     "prep": _prep,
     "doctor": _doctor,
     "resolve": _resolve,
     "attach": _attach,
+    "explain": _explain,
 }

@@ -23,7 +23,7 @@ LAYERS = (
     {"codegen"},
     {"build"},
     {"run"},
-    {"listing", "doctor", "resolve", "docs", "script_cache", "driver"},
+    {"listing", "doctor", "resolve", "explain", "docs", "script_cache", "driver"},
     {"cli"},
     {"__main__"},
 )

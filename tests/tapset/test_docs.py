@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pystap import docs, paths
+from pystap import docs, explain, paths
+from pystap.diagnostics import StapError
 
 TEXT = """\
 // sums.stp: adding numbers up. Nothing else.
@@ -109,3 +111,23 @@ def test_every_family_of_points_is_named() -> None:
     page = docs.probes_page()
     for form in ("\nkernel.function(string).call\n", "\nprocess(string).mark(string)\n", "\ntimer.us(number)\n"):
         assert form in page
+
+
+POINTED_TO = re.compile(r"\[man ((?:(?:error|warning)::)?[a-z]+[0-9]*)\]")
+
+
+def test_every_page_that_a_message_points_to_is_there() -> None:
+    sources = [p for p in paths.PACKAGE.rglob("*") if p.suffix in (".py", ".h", ".c", ".j2")]
+    pointed = {name for p in sources for name in POINTED_TO.findall(p.read_text("utf-8"))}
+    pointed |= {f"error::pass{number}" for number in range(1, 6)}
+    assert pointed <= set(explain.names())
+
+
+@pytest.mark.parametrize("name", explain.names())
+def test_a_page_is_found_as_a_message_names_it(name: str) -> None:
+    assert explain.page(f"[man {name}]").startswith(f"{name} - ")
+
+
+def test_an_unknown_page_names_a_close_one() -> None:
+    with pytest.raises(StapError, match=r"no page 'error::pas2'. Did you mean error::pass2\?"):
+        explain.page("error::pas2")
