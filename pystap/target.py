@@ -317,7 +317,10 @@ class Target:
         """Functions and types of a module, found by name under /lib/modules/RELEASE or given by path."""
         known = self._module_infos.get(name)
         if known is None:
-            known = self._module_infos[name] = self._open_module(self.module_path(name))
+            path = self.module_path(name)
+            known = self._module_infos[name] = self._open_module(path)
+            if "/" in name:  # what its own probes look up by its name is in that file, not in one of the tree
+                self._module_infos[module_name(path)] = known
         return known
 
     def module_build_id(self, name: str) -> str | None:
