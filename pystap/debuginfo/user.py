@@ -24,7 +24,7 @@ from pystap.debuginfo.ctype import CType, FunctionType, Lazy
 from pystap.debuginfo.demangle import demangle, fits, scoped
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf import Covering, Dwarf
-from pystap.debuginfo.dwarf import _bodies as bodies
+from pystap.debuginfo.dwarf_file import bodies
 from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
 from pystap.debuginfo.index import FORMAT, Entry, Index, index_in_memory, open_index
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths

@@ -1,0 +1,129 @@
+"""One file's DWARF: its sections, types, index and frames, and which unit, function and symbol hold an address."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+from pystap.arch import X86_64, Arch, by_machine
+from pystap.debuginfo import dw
+from pystap.debuginfo.cfa import Frames
+from pystap.debuginfo.die import Die
+from pystap.debuginfo.dwarf_types import Complete, Types
+from pystap.debuginfo.index import Index
+from pystap.debuginfo.ranges import ranges_of
+from pystap.debuginfo.sections import Sections
+from pystap.ir.nodes import Space
+
+
+class Covering(NamedTuple):
+    """The symbol that holds an address."""
+
+    symbol: str
+    offset: int
+    probeable: bool = True
+    fentry: bool = False  # the symbol begins with an ftrace call
+    place: int = 0  # the symbol's own address, as its module or kernel counts
+
+
+Cover = Callable[[int], "Covering | None"]  # link-time address -> the symbol that holds it
+
+
+class DwarfFile:
+    """One file's DWARF; `module` None is the kernel itself."""
+
+    def __init__(
+        self,
+        dwarf: Sections,
+        index: Callable[[], Index],
+        cover: Cover,
+        module: str | None = None,
+        space: Space = Space.KERNEL,
+        complete: Complete = lambda kind, name: None,
+        anchor: tuple[str, int] | None = None,
+    ) -> None:
+        self.sections = dwarf
+        self.module = module
+        self.space = space
+        self.arch: Arch = by_machine(dwarf.elf.machine) or X86_64
+        self.types = Types(dwarf, complete)
+        self._make_index = index
+        self._cover = cover
+        self._anchor = anchor  # a symbol of the kernel and its link-time address: the kernel moves as a whole
+        self._frames = Frames(dwarf)
+        self._covered: dict[int, Covering | None] = {}
+        self._begin: dict[int, list[int]] = {}
+
+    def covering(self, pc: int) -> Covering | None:
+        """The symbol that holds a link-time address."""
+        if pc not in self._covered:  # asked for again: to filter a place, then to probe it
+            self._covered[pc] = self._cover(pc)
+        return self._covered[pc]
+
+    @cached_property
+    def index(self) -> Index:
+        """Names of functions and variables; made or read at the first question."""
+        return self._make_index()
+
+    # --- from addresses to entries ---
+
+    def _body_of(self, die: Die) -> Die | None:
+        """The function in whose code a DIE lies."""
+        if die.tag == dw.SUBPROGRAM:
+            return die
+        for candidate in bodies(die.unit.root):
+            if candidate.offset <= die.offset < candidate.past():
+                return candidate
+        return None
+
+    def _unit_at(self, pc: int) -> int | None:
+        starts, table = self._units_by_address
+        index = bisect_right(starts, pc) - 1
+        return table[index][2] if index >= 0 and pc < table[index][1] else None
+
+    @cached_property
+    def _units_by_address(self) -> tuple[list[int], list[tuple[int, int, int]]]:
+        table = sorted(
+            (low, high, offset)
+            for offset in self.sections.unit_offsets
+            for low, high in ranges_of(self.sections.unit(offset).root)
+        )
+        return [row[0] for row in table], table
+
+    def _function_at(self, unit: int, pc: int) -> Die | None:
+        """The innermost function, inlined or not, that covers an address."""
+        for body in bodies(self.sections.unit(unit).root):
+            if any(low <= pc < high for low, high in ranges_of(body)):
+                inner = [d for d in inside(body) if d.tag == dw.INLINED_SUBROUTINE and _covers(d, pc)]
+                return inner[-1] if inner else body
+        return None
+
+
+TYPE_TAGS = {
+    dw.STRUCTURE_TYPE: "struct", dw.CLASS_TYPE: "class", dw.UNION_TYPE: "union", dw.ENUMERATION_TYPE: "enum",
+    dw.TYPEDEF: "", dw.BASE_TYPE: "",
+}  # fmt: skip
+
+
+def bodies(root: Die) -> Iterator[Die]:
+    """The functions of a unit that have code."""
+    for die in root.children():
+        if die.tag == dw.SUBPROGRAM and (dw.LOW_PC in die.attributes or dw.RANGES in die.attributes):
+            yield die
+        elif die.tag == dw.NAMESPACE:
+            yield from bodies(die)
+
+
+def inside(die: Die, *, inlined: bool = True) -> Iterator[Die]:
+    """Everything below a DIE, outer things first; `inlined`: also what is below inlined functions."""
+    for child in die.children():
+        yield child
+        deeper = inlined or child.tag != dw.INLINED_SUBROUTINE
+        if deeper and child.abbrev.children and child.tag not in TYPE_TAGS:
+            yield from inside(child, inlined=inlined)
+
+
+def _covers(die: Die, pc: int) -> bool:
+    return any(low <= pc < high for low, high in ranges_of(die))
