@@ -198,11 +198,21 @@ class _Preprocessor:
         if token.text[0] == "@":
             self.pending.append((token._replace(kind="string", value=text), _EMPTY))
             return
-        pasted = tokenize(SourceFile(token.file.name, text))
+        pasted = tokenize(SourceFile(token.file.name, text + self._joined(token)))
         if any(word.kind == "argument" for word in pasted):
             raise _Wrong("invalid nested substitution of command line arguments", token._replace(kind="junk"))
         here = token.file, token.start, token.end, token.via
         self.pending.extend((Token(w.kind, w.text, w.value, *here), _EMPTY) for w in reversed(pasted))
+
+    def _joined(self, token: Token) -> str:
+        """The letters right after an argument: they go on with its last word (`$1$` is `$file$` for `$file`)."""
+        if not self.pending:
+            return ""
+        after, _ = self.pending[-1]
+        if after.kind not in ("ident", "keyword") or after.file is not token.file or after.start != token.end:
+            return ""
+        self.pending.pop()
+        return after.text
 
     # --- macros -------------------------------------------------------------------------------------------
 

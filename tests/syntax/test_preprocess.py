@@ -147,6 +147,12 @@ def test_arguments() -> None:
     assert read.arguments_used == {1, 3}
 
 
+def test_an_argument_goes_on_with_the_letters_after_it() -> None:
+    file = PreprocessContext(arguments=("$file",))
+    assert run("$1$ $1$$, $1->x $1 $ @1x", file) == '$file$ $file$$ , $file -> x $file $ "$file" x'
+    assert run("$1_read $1if $1(2)", PreprocessContext(arguments=("vfs",))) == "vfs_read vfsif vfs ( 2 )"
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
