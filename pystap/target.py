@@ -310,8 +310,15 @@ class Target:
                 else f"/lib/modules/{self.release} (there is no such directory)"
             )
             near = get_close_matches(name.replace("-", "_"), list(self.module_tree.paths()), 5)
-            raise Unresolved(f"no module '{name}' under {where}", near, "a module elsewhere can be given by its path")
+            raise Unresolved(f"no module '{name}' under {where}", near, self._remedy(name))
         return found
+
+    def _remedy(self, name: str) -> str:
+        root = self.module_tree.root
+        builtin = _read(Path(root) / "modules.builtin") if root else None
+        if re.search(rf"^(?:.*/)?{re.escape(name).replace('_', '[-_]')}\.ko$", builtin or "", re.MULTILINE):
+            return f"{name} is built into this kernel: kernel.function(...) instead of module(\"{name}\").function(...)"
+        return "a module elsewhere can be given by its path"
 
     def module_info(self, name: str) -> Layered:
         """Functions and types of a module, found by name under /lib/modules/RELEASE or given by path."""

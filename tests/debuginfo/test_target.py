@@ -78,6 +78,13 @@ def test_modules_by_name(series: str) -> None:
     with pytest.raises(Unresolved, match=r"no module 'nf_natt' under .*/lib/modules/") as caught:
         target(series).module_path("nf_natt")
     assert "nf_nat" in caught.value.similar
+    assert caught.value.hint == "a module elsewhere can be given by its path"
+
+
+def test_a_module_that_is_built_in(series: str) -> None:
+    with pytest.raises(Unresolved, match="no module 'ext4'") as caught:
+        target(series).module_path("ext4")
+    assert caught.value.hint.startswith("ext4 is built into this kernel: kernel.function(")
 
 
 def test_a_tree_that_is_none() -> None:
