@@ -8,18 +8,11 @@ effects and run in order. Everything compares by structure, spans excluded, so t
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union, dataclass_transform
+from dataclasses import field
+from typing import Any, Union
 
+from pystap.frozen import value as node
 from pystap.source import NOWHERE, Span
-
-_T = TypeVar("_T")
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def node(cls: type[_T]) -> type[_T]:
-    """The decorator of every node: a frozen dataclass with slots."""
-    return dataclass(frozen=True, slots=True)(cls)
 
 
 class Space(enum.Enum):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Literal, Union
 
+from pystap.frozen import Frozen, node
 from pystap.source import NOWHERE, SourceFile, Span
-from pystap.syntax.frozen import Frozen, node
 
 if TYPE_CHECKING:
     from pystap.debuginfo.ctype import CType
