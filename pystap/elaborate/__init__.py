@@ -43,6 +43,7 @@ def elaborate(
     collected = Collector(given, library, target, options, diagnostics).collect()
     work = _Work(collected, options, diagnostics)
     work.write_flags()
+    work.counters()
     work.autocast()
     if not options.semantic_keep_going:
         diagnostics.stop_on_errors()
@@ -107,6 +108,14 @@ class _Work:
 
         fold = Folder(None, dead=True)
         self._replace({id(b): replace(b, block=fold(decide(b.block))) for b in self.bodies})
+
+    def counters(self) -> None:
+        """Decides which program a perf counter counts, which needs to have seen who reads it."""
+        named = any(getattr(p.site, "counter", "") for p in self.collected.probes)
+        if named or ast.AtPerf in self.collected.seen.kinds:
+            from pystap.elaborate.counters import settle
+
+            self.collected.probes = settle(self.collected.probes, self.functions, self.diagnostics)
 
     def autocast(self) -> None:
         """Resolves `->` on script values."""
@@ -177,8 +186,8 @@ class _Work:
 
     def _drop_empty(self, empty: Any) -> None:
         gone = {id(b) for b in self.bodies if empty(b)}
-        dropped = [p for p in self.collected.probes if id(p.body) in gone]
-        self.collected.probes = [p for p in self.collected.probes if id(p.body) not in gone]
+        dropped = [p for p in self.collected.probes if id(p.body) in gone and not getattr(p.site, "counter", "")]
+        self.collected.probes = [p for p in self.collected.probes if p not in dropped]
         for probe in dropped:
             if probe.span.file.is_user:
                 text = f"Probe '{probe.point}' has been elided"

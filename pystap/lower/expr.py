@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
+from zlib import crc32
 
 from pystap.ir import nodes as ir
 from pystap.ir.effects import can_fail, reads
@@ -128,7 +129,7 @@ class Expressions(Maps, Stats, Prints, Targets):
                 self.print(e)
                 return ZERO
             case ast.AtPerf(counter=counter):
-                self.refuse(e, f"perf counter '{counter}' not defined")
+                return self.keep(ir.Field("counter", crc32(counter.encode("utf-8", "surrogateescape"))))
             case (
                 ast.String() | ast.Star() | ast.TargetVar() | ast.Cast() | ast.AtVar() | ast.AtEnum() | ast.AtEnumName()
                 | ast.Defined() | ast.ProbeWrite() | ast.Entry() | ast.HistOp() | ast.Pretty()

@@ -35,7 +35,8 @@ PROVIDERS: tuple[Provider, ...] = (
 # begin starts first and stops last, so that end probes run when nothing else does. Of each: the stem of
 # runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
 ENGINES: tuple[str, ...] = (
-    "begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "hwbreakpoint", "uprobe", "process", "procfs",
+    "begin", "timer", "tracepoint", "kprobe", "netfilter", "perf", "perf_task", "hwbreakpoint", "uprobe", "process",
+    "procfs",
 )  # fmt: skip
 
 # Those that arm and disarm a site by its condition; hits of the others ask it.

@@ -127,6 +127,15 @@ static inline void stap_uprobe_unregister_wait(void)
 #endif
 }
 
+/* --- tasks ----------------------------------------------------------------------------------------------- */
+
+/* Threads that the kernel made in a process: they have its memory, and never go to user mode. */
+#ifdef PF_USER_WORKER
+#define STAP_PF_WORKER (PF_IO_WORKER | PF_USER_WORKER)
+#else
+#define STAP_PF_WORKER PF_IO_WORKER
+#endif
+
 /* --- scripts' own C -------------------------------------------------------------------------------------- */
 
 #if STAP_HAVE_FILES_LOOKUP_FD_RAW

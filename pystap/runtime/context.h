@@ -143,6 +143,9 @@ static DEFINE_PER_CPU(struct stap_context *, stap_contexts);
 
 static void stap_flush(struct stap_context *c);
 static void stap_report_error(struct stap_context *c);
+#ifdef STAP_NEED_COUNTERS
+static s64 stap_field_counter(struct stap_context *c, u32 key);	/* @perf("..."): engines/perf_task.h */
+#endif
 static void stap_report_session_error(struct stap_context *c, const char *format, ...) __printf(2, 3);
 
 /* --- errors -------------------------------------------------------------------------------------------- */

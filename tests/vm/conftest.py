@@ -34,6 +34,7 @@ PROGRAMS = {
     "jumps": ("-g -O1", "jumps.c"),
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "waits": ("-g -O1 -static", "waits.c"),
+    "touch": ("-g -O1 -pthread", "touch.c"),
     "klass": ("-g -O1", "klass.cpp"),
     "klass_bare": ("-O1", "klass.cpp"),
     "libfive.so": ("-O2 -fomit-frame-pointer -shared -fPIC -g0", "five.c"),

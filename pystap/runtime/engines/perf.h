@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * perf.h: samples of each CPU when a perf counter overflows. Handlers run in
- * the overflow's interrupt, which is an NMI for hardware counters, with the
- * registers of what was interrupted. A CPU's counters go and come with it.
- * Arming sleeps; no locks but that of CPUs.
+ * perf.h: samples of each CPU when a perf counter overflows: perf_counter.h has
+ * the handler. A CPU's counters go and come with it. Arming sleeps; no locks
+ * but that of CPUs.
  */
 #ifndef STAP_ENGINE_PERF_H
 #define STAP_ENGINE_PERF_H
 
-#include <linux/perf_event.h>
 #include "hotplug.h"
-#include "interrupted.h"
+#include "perf_counter.h"
 
 struct stap_perf_site {
-	struct stap_probe *probe;
-	u32 type;
-	u64 config;
-	u64 period;		/* events from sample to sample, or 0 */
-	u64 frequency;		/* samples in a second */
+	struct stap_perf_counter counter;
 };
 
 static const struct stap_perf_site stap_perf_sites[];
@@ -26,34 +20,10 @@ static const unsigned int stap_perf_count;
 static struct perf_event **stap_perf_events;	/* nr_cpu_ids for each site */
 static int stap_perf_hotplug;
 
-static void stap_perf_hit(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
-{
-	const struct stap_perf_site *site = event->overflow_handler_context;
-	struct stap_context *c = stap_enter(site->probe);
-
-	if (!c)
-		return;
-	stap_interrupted(c, regs);
-	site->probe->handler(c);
-	stap_leave(c);
-}
-
 static int stap_perf_arm_cpu(const struct stap_perf_site *site, struct perf_event **events, unsigned int cpu)
 {
-	struct perf_event *event;
-	struct perf_event_attr attr = {
-		.type = site->type,
-		.size = sizeof(attr),
-		.config = site->config,
-	};
+	struct perf_event *event = stap_perf_create(&site->counter, cpu, NULL);
 
-	if (site->frequency) {
-		attr.freq = 1;
-		attr.sample_freq = site->frequency;
-	} else {
-		attr.sample_period = site->period;
-	}
-	event = perf_event_create_kernel_counter(&attr, cpu, NULL, stap_perf_hit, (void *)site);
 	if (IS_ERR(event))
 		return PTR_ERR(event);
 	events[cpu] = event;
@@ -134,8 +104,7 @@ static int stap_perf_start(void)
 		if (!error)
 			continue;
 		stap_perf_disarm(stap_perf_events + i * nr_cpu_ids);
-		stap_session_message(STAP_ITEM_WARNING, "perf probe '%s' is not supported by this kernel (%d)",
-				     stap_perf_sites[i].probe->point, error);
+		stap_perf_refused(&stap_perf_sites[i].counter, error);
 	}
 	cpus_read_unlock();
 	return 0;

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * perf_task.h: perf counters of the tasks that run given programs: samples when
+ * they overflow (perf_counter.h), and their values, read by handlers that run
+ * in such a task. A task gets its counters on its way to user mode from the
+ * fork or exec that made it what it is, before its first instruction there,
+ * and loses them when it ends or executes something else: work of its own,
+ * which may sleep, does both. Reading may happen in any context, takes no lock
+ * and never waits. The table of tasks has a spin lock that only tasks' own work
+ * and starting and stopping take, never a handler; tracepoints of fork, exec
+ * and exit look into the table under RCU.
+ */
+#ifndef STAP_ENGINE_PERF_TASK_H
+#define STAP_ENGINE_PERF_TASK_H
+
+#include <linux/hashtable.h>
+#include <linux/task_work.h>
+#include "perf_counter.h"
+#include "tasks.h"
+
+struct stap_perf_task_site {
+	struct stap_perf_counter counter;
+	const char *program;	/* of the tasks that are counted */
+	u32 key;		/* which @perf("...") reads it, or 0 */
+};
+
+/* The counters of one task. */
+struct stap_perf_task {
+	struct hlist_node link;
+	struct task_struct *task;	/* held: no other task is at this address */
+	struct stap_perf_task *gone;	/* at the end: the next that was taken out */
+	struct rcu_head rcu;
+	struct perf_event *events[];	/* of each site: NULL where the task is none of its */
+};
+
+static const struct stap_perf_task_site stap_perf_task_sites[];
+static const unsigned int stap_perf_task_count;
+static struct inode *stap_perf_task_programs[];	/* of each site, held */
+static bool stap_perf_task_refused[];		/* sites that this kernel has no counters for */
+
+static DEFINE_HASHTABLE(stap_perf_tasks, 8);
+static DEFINE_SPINLOCK(stap_perf_tasks_lock);
+static atomic_t stap_perf_tasks_pending;	/* work that has been given to tasks */
+static bool stap_perf_tasks_closing;
+static bool stap_perf_tasks_worked;
+
+/* --- the table ------------------------------------------------------------------------------------------- */
+
+/* Under RCU or the lock. */
+static struct stap_perf_task *stap_perf_task_find(const struct task_struct *task)
+{
+	struct stap_perf_task *t;
+
+	hash_for_each_possible_rcu(stap_perf_tasks, t, link, (unsigned long)task, true)
+		if (t->task == task)
+			return t;
+	return NULL;
+}
+
+static bool stap_perf_task_known(const struct task_struct *task)
+{
+	bool known;
+
+	rcu_read_lock();
+	known = stap_perf_task_find(task) != NULL;
+	rcu_read_unlock();
+	return known;
+}
+
+static void stap_perf_task_free(struct stap_perf_task *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_perf_task_count; i++)
+		if (t->events[i])
+			perf_event_release_kernel(t->events[i]);
+	put_task_struct(t->task);
+	kfree_rcu(t, rcu);
+}
+
+static bool stap_perf_task_insert(struct stap_perf_task *t)
+{
+	bool fresh;
+
+	spin_lock(&stap_perf_tasks_lock);
+	fresh = !stap_perf_tasks_closing && !stap_perf_task_find(t->task);
+	if (fresh)
+		hash_add_rcu(stap_perf_tasks, &t->link, (unsigned long)t->task);
+	spin_unlock(&stap_perf_tasks_lock);
+	return fresh;
+}
+
+static struct stap_perf_task *stap_perf_task_take(const struct task_struct *task)
+{
+	struct stap_perf_task *t;
+
+	spin_lock(&stap_perf_tasks_lock);
+	t = stap_perf_task_find(task);
+	if (t)
+		hash_del_rcu(&t->link);
+	spin_unlock(&stap_perf_tasks_lock);
+	return t;
+}
+
+static bool stap_perf_task_fits(const struct inode *program)
+{
+	unsigned int i;
+
+	for (i = 0; program && i < stap_perf_task_count; i++)
+		if (stap_perf_task_programs[i] == program)
+			return true;
+	return false;
+}
+
+/* Gives a task, which the caller holds, the counters of what it runs. */
+static void stap_perf_task_add(struct task_struct *task, const struct inode *program)
+{
+	struct stap_perf_task *t = kzalloc(struct_size(t, events, stap_perf_task_count), GFP_KERNEL);
+	unsigned int i;
+
+	if (!t)
+		return;
+	t->task = get_task_struct(task);
+	for (i = 0; i < stap_perf_task_count; i++) {
+		if (stap_perf_task_programs[i] != program || stap_perf_task_refused[i])
+			continue;
+		t->events[i] = stap_perf_create(&stap_perf_task_sites[i].counter, -1, task);
+		if (IS_ERR(t->events[i]))	/* it ends */
+			t->events[i] = NULL;
+	}
+	if (!stap_perf_task_insert(t))
+		stap_perf_task_free(t);
+}
+
+/* --- what a handler reads -------------------------------------------------------------------------------- */
+
+/* As perf_event_read_local(), which modules cannot call: of the current task, so on this CPU if anywhere. */
+static s64 stap_perf_event_read(struct perf_event *event)
+{
+	unsigned long flags;
+	s64 value;
+
+	local_irq_save(flags);
+	if (event->state == PERF_EVENT_STATE_ACTIVE && READ_ONCE(event->oncpu) == smp_processor_id())
+		event->pmu->read(event);
+	value = local64_read(&event->count);
+	local_irq_restore(flags);
+	return value;
+}
+
+/* @perf("NAME"): how often it happened to the current task; 0 for a task that is not counted. */
+static s64 __maybe_unused stap_field_counter(struct stap_context *c, u32 key)
+{
+	struct stap_perf_task *t;
+	s64 value = 0;
+	unsigned int i;
+
+	rcu_read_lock();
+	t = stap_perf_task_find(current);
+	for (i = 0; t && i < stap_perf_task_count; i++) {
+		if (stap_perf_task_sites[i].key != key || !t->events[i])
+			continue;
+		value = stap_perf_event_read(t->events[i]);
+		break;
+	}
+	rcu_read_unlock();
+	return value;
+}
+
+/* --- tasks come and go ----------------------------------------------------------------------------------- */
+
+static void stap_perf_task_settle(struct callback_head *work)
+{
+	struct stap_perf_task *old = stap_perf_task_take(current);
+	const struct inode *program = stap_program_of(current->mm);
+
+	kfree(work);
+	if (old)
+		stap_perf_task_free(old);
+	if (!READ_ONCE(stap_perf_tasks_closing) && !(current->flags & PF_EXITING) && stap_perf_task_fits(program))
+		stap_perf_task_add(current, program);
+	atomic_dec(&stap_perf_tasks_pending);
+}
+
+/* Of a task that will go to user mode or end: in the context of a tracepoint. */
+static void stap_perf_task_later(struct task_struct *task)
+{
+	struct callback_head *work = kmalloc(sizeof(*work), GFP_ATOMIC | __GFP_NOWARN);
+
+	if (!work)
+		return;
+	init_task_work(work, stap_perf_task_settle);
+	atomic_inc(&stap_perf_tasks_pending);
+	WRITE_ONCE(stap_perf_tasks_worked, true);
+	if (!task_work_add(task, work, TWA_RESUME))
+		return;
+	atomic_dec(&stap_perf_tasks_pending);
+	kfree(work);
+}
+
+static void stap_perf_task_forked(void *data, struct task_struct *parent, struct task_struct *child)
+{
+	if (!(child->flags & (PF_KTHREAD | STAP_PF_WORKER)) && stap_perf_task_fits(stap_program_of(child->mm)))
+		stap_perf_task_later(child);
+}
+
+static void stap_perf_task_executed(void *data, struct task_struct *task, pid_t old, struct linux_binprm *binary)
+{
+	if (stap_perf_task_known(current) || stap_perf_task_fits(stap_program_of(current->mm)))
+		stap_perf_task_later(current);
+}
+
+static void stap_perf_task_exited(void *data, struct task_struct *task)
+{
+	if (stap_perf_task_known(task))
+		stap_perf_task_later(task);
+}
+
+static struct stap_hook stap_perf_task_hooks[] = {
+	{ .name = "sched_process_fork", .function = stap_perf_task_forked },
+	{ .name = "sched_process_exec", .function = stap_perf_task_executed },
+	{ .name = "sched_process_exit", .function = stap_perf_task_exited, .later = 1 },
+};
+
+/* --- tasks that are there already ------------------------------------------------------------------------ */
+
+static const struct inode *stap_perf_task_program(struct task_struct *task)
+{
+	const struct inode *program;
+
+	task_lock(task);
+	program = task->flags & (PF_KTHREAD | STAP_PF_WORKER) ? NULL : stap_program_of(task->mm);
+	task_unlock(task);
+	return program;
+}
+
+/* As many as fit into `tasks`, each held; says how many there are. */
+static unsigned int stap_perf_tasks_list(struct task_struct **tasks, unsigned int room)
+{
+	struct task_struct *process, *thread;
+	unsigned int found = 0;
+
+	rcu_read_lock();
+	for_each_process_thread(process, thread) {
+		if (!stap_perf_task_fits(stap_perf_task_program(thread)))
+			continue;
+		if (found < room)
+			tasks[found] = get_task_struct(thread);
+		found++;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Hooks are armed: whoever comes while this runs is not missed. */
+static int stap_perf_tasks_collect(void)
+{
+	unsigned int room = stap_perf_tasks_list(NULL, 0), found, i;
+	struct task_struct **tasks = kvcalloc(room ? room : 1, sizeof(*tasks), GFP_KERNEL);
+
+	if (!tasks)
+		return -ENOMEM;
+	found = min(stap_perf_tasks_list(tasks, room), room);
+	for (i = 0; i < found; i++) {
+		stap_perf_task_add(tasks[i], stap_perf_task_program(tasks[i]));
+		put_task_struct(tasks[i]);
+	}
+	kvfree(tasks);
+	return 0;
+}
+
+/* --- the engine ------------------------------------------------------------------------------------------ */
+
+/* Whether this kernel has the counter: asked of the runner, before any task comes. */
+static void stap_perf_task_try(unsigned int i)
+{
+	const struct stap_perf_counter *counter = &stap_perf_task_sites[i].counter;
+	struct perf_event *event = stap_perf_create(counter, -1, current);
+
+	stap_perf_task_refused[i] = IS_ERR(event);
+	if (IS_ERR(event))
+		stap_perf_refused(counter, PTR_ERR(event));
+	else
+		perf_event_release_kernel(event);
+}
+
+static int stap_perf_task_prepare(unsigned int i)
+{
+	const char *name = stap_perf_task_sites[i].program;
+
+	stap_perf_task_programs[i] = stap_inode_of(name);
+	if (!stap_perf_task_programs[i]) {
+		stap_session_message(STAP_ITEM_ERROR, "cannot probe %s: there is no such file where the script runs",
+				     name);
+		return -ENOENT;
+	}
+	stap_perf_task_try(i);
+	return 0;
+}
+
+/*
+ * Waits for the work that tasks have been given: it is done as soon as they go to user mode. Who is held back from that
+ * by a debugger in the midst of an exec is not waited for; then the module stays, since its code will still run.
+ */
+static void stap_perf_tasks_wait(void)
+{
+	unsigned int naps = 0;
+
+	while (atomic_read(&stap_perf_tasks_pending) && naps++ < 3000)
+		msleep(1);
+	if (atomic_read(&stap_perf_tasks_pending)) {
+		stap_session_message(STAP_ITEM_WARNING, "a task that is counted is held in its exec: the module stays");
+		__module_get(THIS_MODULE);
+	} else if (stap_perf_tasks_worked) {
+		synchronize_rcu_tasks();	/* the last one is on its way out of our code */
+	}
+}
+
+/* Handlers of engines that stop later may be reading. */
+static void stap_perf_tasks_drop(void)
+{
+	struct stap_perf_task *t, *gone = NULL;
+	struct hlist_node *next;
+	unsigned int i;
+
+	spin_lock(&stap_perf_tasks_lock);
+	hash_for_each_safe(stap_perf_tasks, i, next, t, link) {
+		hash_del_rcu(&t->link);
+		t->gone = gone;
+		gone = t;
+	}
+	spin_unlock(&stap_perf_tasks_lock);
+	synchronize_rcu();
+	while ((t = gone)) {
+		gone = t->gone;
+		stap_perf_task_free(t);
+	}
+}
+
+static void stap_perf_task_stop(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(stap_perf_task_hooks); i++)
+		stap_hook_disarm(&stap_perf_task_hooks[i]);
+	tracepoint_synchronize_unregister();
+	spin_lock(&stap_perf_tasks_lock);
+	WRITE_ONCE(stap_perf_tasks_closing, true);
+	spin_unlock(&stap_perf_tasks_lock);
+	stap_perf_tasks_wait();
+	stap_perf_tasks_drop();
+	for (i = 0; i < stap_perf_task_count; i++) {
+		iput(stap_perf_task_programs[i]);
+		stap_perf_task_programs[i] = NULL;
+	}
+}
+
+static int stap_perf_task_start(void)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; !error && i < stap_perf_task_count; i++)
+		error = stap_perf_task_prepare(i);
+	for (i = 0; !error && i < ARRAY_SIZE(stap_perf_task_hooks); i++)
+		error = stap_hook_arm(&stap_perf_task_hooks[i]);
+	if (!error)
+		error = stap_perf_tasks_collect();
+	if (error)
+		stap_perf_task_stop();
+	return error;
+}
+
+#endif
