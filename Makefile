@@ -25,16 +25,19 @@ bench:
 	@scripts/setup test
 	.venv/bin/python benchmarks/run.py
 
-# Every function under load, hundreds of kills: about half an hour on each kernel. make test has a short form.
+# Every function under load, hundreds of kills: some twenty minutes of each kernel (KERNELS="6.1 6.12-rt": of these).
+# The figures of each kernel end the output, and are added to ~/.cache/pystap/torture/figures.
 torture:
 	@scripts/setup torture
-	PYSTAP_TORTURE=1 $(PYTEST) -v tests/torture --timeout 3600
+	PYSTAP_TORTURE=1 PYSTAP_KERNELS="$(KERNELS)" $(PYTEST) -v tests/torture --timeout 3600
 
-# The same, smaller, on a kernel that watches its locks, contexts and memory; the first time it is built (15 minutes).
+# The same, smaller, on a kernel that watches its locks, contexts and memory, and after that all tests that boot a guest.
+# The kernel is built the first time (15 minutes).
 torture-debug:
 	@scripts/setup test
 	@scripts/debug-kernel
 	PYSTAP_TORTURE=debug $(PYTEST) -v tests/torture --timeout 3600
+	PYSTAP_KERNELS=6.1-debug $(PYTEST) -v tests/vm --timeout 3600
 
 docs:
 	.venv/bin/python -m pystap.docs docs-out

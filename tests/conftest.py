@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.kernels import SERIES, Guests, available, can_boot
+from tests.support.quiet import check_quiet
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +16,13 @@ def guests() -> Iterator[Guests]:
     if reason:
         pytest.skip(reason)
     made = Guests()
-    yield made
-    made.close()
+    try:
+        yield made
+        for guest in made.running.values():
+            if guest.kernel.watched:
+                check_quiet(guest)
+    finally:
+        made.close()
 
 
 @pytest.fixture(scope="session", params=SERIES)

@@ -256,7 +256,7 @@ class UserObject:
     def sorted_functions(self) -> list[UserFunction]:
         """One function for each address that has some, by address; those without a size reach to the next."""
         table = self._by_address[1]
-        following = [f.address for f in table[1:]] + [table[-1].address + 1 if table else 0]
+        following = [f.address for f in table[1:]] + [f.address + 1 for f in table[-1:]]
         return [f if f.size else replace(f, size=end - f.address) for f, end in zip(table, following, strict=True)]
 
     def _symbols(self) -> Iterator[Symbol]:

@@ -31,7 +31,7 @@ from pystap.scratch import Scratch
 QEMU = "qemu-system-x86_64"
 PORTS = ("control", "out", "err", "in")
 COMMAND_LINE = (
-    "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
+    "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic softlockup_panic=1 rdinit=/init "
     "no_timer_check tsc=reliable random.trust_cpu=on cryptomgr.notests mitigations=off"
 )
 SCRATCH_PREFIX = "pystap-guest-"

@@ -6,8 +6,10 @@ def test_something(guests: Guests) -> None:
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from pystap.run import binaries, kernels
 from pystap.run.kernels import Kernel
 from pystap.run.vm import Finished, Guest, LostGuest
 
-SERIES = ("6.1", "6.12")
+SELECTED = os.environ.get("PYSTAP_KERNELS", "").split()  # instead of those that every change is tested with
+SERIES = tuple(SELECTED) or ("6.1", "6.12")
 RUNNER = "/usr/bin/pystap-run"
 SECONDS = 60.0
 
@@ -45,6 +48,11 @@ class Guests:
 
     cpus: int = 2
     _running: dict[str, Guest] = field(default_factory=dict)
+
+    @property
+    def running(self) -> Mapping[str, Guest]:
+        """The guests that are up."""
+        return self._running
 
     def get(self, series: str) -> Guest:
         """The guest of that series."""

@@ -11,7 +11,8 @@ from pystap import cli, paths
 from pystap.run.kernels import find
 from pystap.run.vm import Guest
 from tests.support.cc import compile_c
-from tests.torture.conftest import COMPLAINTS, LEAKS, WATCHED, compiled
+from tests.support.quiet import COMPLAINTS, LEAKS
+from tests.torture.conftest import WATCHED, compiled
 from tests.torture.test_faults import SCRIPT
 
 pytestmark = [
