@@ -25,12 +25,15 @@ static const unsigned int stap_netfilter_count;
 static struct nf_hook_ops *stap_netfilter_ops;
 static bool *stap_netfilter_refused;	/* by the first namespace: the others are not asked */
 
-/* What stops a packet's way without losing track of it: anything else would leak it or never end. */
+/*
+ * The verdicts that the kernel acts upon. It takes any other, NF_STOP and NF_REPEAT too, for
+ * NF_STOLEN: nobody would have the packet then, and it would leak. Those let it pass.
+ */
 static unsigned int stap_netfilter_verdict(s64 verdict)
 {
 	switch (verdict) {
 	case NF_DROP:
-	case NF_STOP:
+	case NF_QUEUE:
 		return verdict;
 	default:
 		return NF_ACCEPT;

@@ -1,0 +1,292 @@
+"""What the aliases say of packets, beside what the wire carries: two networks behind a guest that forwards and bridges.
+
+The guest's packets/lab.sh makes two name spaces, A and B, with a routed network each (devices ra and rb of the guest)
+and a bridged one (sa and sb of br0). `net sniff` shows what tcpdump would: each packet of each device.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from pystap.run import binaries
+from pystap.run.vm import Finished, Guest, LostGuest
+from tests.support.cc import compile_c
+from tests.support.kernels import RUNNER, available, can_boot
+
+pytestmark = pytest.mark.vm
+HERE = Path(__file__).parent
+SCRIPTS = HERE / "packets"
+BPDU = bytes.fromhex("4242030000000001800100112233445500000004800200112233446680030100140002000f00")
+LINKS = "for p in 1 $(cat /tmp/a) $(cat /tmp/b); do nsenter -t $p -n ip link; done"
+
+
+@dataclass
+class Lab:
+    """One kernel's guest with its networks."""
+
+    series: str
+    capsys: pytest.CaptureFixture[str]
+    guests: dict[str, Guest] = field(default_factory=dict)
+
+    def guest(self) -> Guest:
+        if self.series not in self.guests:
+            kernel = available(self.series)
+            assert kernel is not None
+            net = compile_c((HERE / "user" / "net.c").read_text(), "-static", "-O1", name="net.c")
+            files = {RUNNER: binaries.runner(), "/bin/net": net}
+            guest = Guest(kernel, modules=("veth", "bridge"), files=files, cpus=2)
+            guest.__enter__()
+            self.guests[self.series] = guest
+            guest.put("/tmp/lab", (SCRIPTS / "lab.sh").read_bytes())
+            done = guest.sh("sh /tmp/lab", timeout=60)
+            assert done.status == 0, done
+        return self.guests[self.series]
+
+    def run(self, script: str, command: str, *options: str) -> Finished:
+        """Runs a script (a file's name or a text) while a command runs."""
+        words = [str(SCRIPTS / script)] if script.endswith(".stp") else ["-e", script]
+        assert cli.main(["-p4", "-w", "-r", self.series, *options, *words]) == 0, self.capsys.readouterr().err
+        module = Path(self.capsys.readouterr().out.split()[-1])
+        guest = self.guest()
+        guest.put("/tmp/module.ko", module.read_bytes())
+        guest.put("/tmp/command", f"a() {{ nsenter -t $(cat /tmp/a) -n \"$@\"; }}\n{command}\n".encode())
+        try:
+            return guest.run([RUNNER, "-c", "sh /tmp/command > /tmp/said 2>&1", "/tmp/module.ko"], timeout=120)
+        except LostGuest:
+            self.guests.pop(self.series).close()
+            raise
+
+    def lines(self, script: str, command: str, *options: str) -> list[str]:
+        """The lines that a script prints without a complaint."""
+        done = self.run(script, command, *options)
+        assert (done.stderr, done.status) == (b"", 0)
+        return done.stdout.decode().splitlines()
+
+    def sh(self, command: str) -> str:
+        return self.guest().sh(command).stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, Guest]]:
+    guests: dict[str, Guest] = {}
+    yield guests
+    for guest in guests.values():
+        guest.close()
+
+
+@pytest.fixture
+def lab(series: str, started: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Lab:
+    reason = can_boot()
+    if reason:
+        pytest.skip(reason)
+    return Lab(series, capsys, started)
+
+
+def mac(data: bytes) -> str:
+    return data.hex(":")
+
+
+def text(data: bytes) -> str:
+    """Bytes as a script shows them: escapes for what can not be printed."""
+    known = {7: r"\a", 8: r"\b", 9: r"\t", 10: r"\n", 11: r"\v", 12: r"\f", 13: r"\r", 92: r"\\"}
+    return "".join(known.get(b, chr(b) if 32 <= b < 127 else f"\\{b:03o}") for b in data)
+
+
+def decoded_ip(data: bytes) -> str:
+    """What an IP packet holds, in the script's order."""
+    if data[0] >> 4 == 4:
+        size, family, protocol, ends = (data[0] & 15) * 4, 2, data[9], (data[12:16], data[16:20])
+        pair = [socket.inet_ntop(socket.AF_INET, end) for end in ends]
+    else:
+        size, family, protocol, ends = 40, 10, data[6], (data[8:24], data[24:40])
+        pair = [socket.inet_ntop(socket.AF_INET6, end) for end in ends]
+    ports = struct.unpack_from("!HH", data, size) if protocol in (6, 17) else (0, 0)
+    flags = data[size + 13] if protocol == 6 else 0
+    bits = "".join(str(flags >> bit & 1) for bit in (5, 4, 3, 2, 1, 0))
+    return f"{family} {pair[0]} {pair[1]} {protocol} {ports[0]} {ports[1]} {bits} {size} {size}"
+
+
+def decoded_arp(data: bytes) -> str:
+    hard, protocol, hlen, plen, op = struct.unpack_from("!HHBBH", data)
+    sender, asked = data[8:18], data[18:28]
+    ends = (mac(sender[:6]), socket.inet_ntoa(sender[6:]), mac(asked[:6]), socket.inet_ntoa(asked[6:]))
+    return f"0 {hard} {protocol} {hlen} {plen} {op} {' '.join(ends)} 8"
+
+
+def decoded_bridge(data: bytes) -> str:
+    """The BPDU in an LLC frame; of other packets only their first byte."""
+    if data[0] != 0x42:
+        return f"{data[0]} 0 0 0 0 0 . 0 0 . 0 0 0 0 0 3"
+    form = struct.unpack_from("!HBBBH6sIH6sHHHHH", data, 3)
+    return " ".join((str(data[0]), *(f"{mac(v)}." if isinstance(v, bytes) else str(v) for v in form), "3"))
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A packet at a hook, as the script tells it."""
+
+    kind: str
+    hook: str
+    pf: str
+    indev: str
+    outdev: str
+    macs: tuple[str, str, str, str]
+    length: int
+    data: str
+    rest: str
+
+    @staticmethod
+    def of(line: str) -> Hit:
+        kind, point, pf, indev, outdev, *middle, rest = line.split(" ", 11)
+        found = re.fullmatch(r'netfilter\.hook\("(\w+)"\)\.pf\("NFPROTO_(\w+)"\)', point)
+        assert found, point
+        assert found[2].lower() == pf
+        in_length, in_mac, out_length, out_mac, length, data = middle
+        macs = (in_length, in_mac[:-1], out_length, out_mac[:-1])
+        data = data[28:] if found[1] == "NF_ARP_OUT" else data  # where the Ethernet header is there already
+        return Hit(kind, found[1], pf, indev[:-1], outdev[:-1], macs, int(length), data, rest)
+
+
+DECODERS = {"ip": decoded_ip, "arp": decoded_arp, "bridge": decoded_bridge}
+
+
+def test_netfilter(lab: Lab) -> None:
+    """Each variable of netfilter.ip, .arp and .bridge at each hook, for each packet that a sniffer sees."""
+    lines = lab.lines("netfilter.stp", (SCRIPTS / "talk.sh").read_text(), "-DMAXSTRINGLEN=1024")
+    hits = [Hit.of(line) for line in lines if line.startswith(("ip ", "arp ", "bridge "))]
+    sniffed = [line.split() for line in lab.sh("cat /tmp/sniffed").splitlines() if line != "ready"]
+    addresses = dict(re.findall(r"^\d+: (\w+)[^\n]*\n +link/\w+ (\S+)", lab.sh(LINKS), re.MULTILINE))
+    for hit in hits:
+        data = bytes.fromhex(hit.data)
+        present = [device for device in (hit.indev, hit.outdev) if device]
+        tail = f" {int(bool(hit.indev))} {int(bool(hit.outdev))}" if hit.kind == "ip" else ""
+        assert hit.rest == DECODERS[hit.kind](data) + tail, hit
+        assert hit.length == len(data) + 14 * (hit.hook == "NF_ARP_OUT")
+        assert present, hit
+        for device, length, address in ((hit.indev, *hit.macs[:2]), (hit.outdev, *hit.macs[2:])):
+            assert (length, address) == (("6", addresses[device]) if device else ("0", "")), hit
+    own = [h for h in hits if not (h.indev + h.outdev).startswith("veth")]
+    check_the_wire(own, sniffed)
+    check_the_ways(own)
+    assert len(own) < len(hits), "hooks are in every name space"
+    assert "constants 6 17 0 1 2 3 4 5 66" in lines
+    for line in lines:
+        if line.startswith("text "):
+            _, data_hex, shown = line.split(" ", 2)
+            assert shown == text(bytes.fromhex(data_hex))
+
+
+def check_the_wire(hits: list[Hit], sniffed: list[list[str]]) -> None:
+    """The hooks next to a device have seen what the sniffer has seen there."""
+    routed = {"ra", "rb", "br0"}
+    for way, kinds, hooks in (
+        ("in", ("0800", "86dd"), ("NF_INET_PRE_ROUTING", "NF_IP6_PRE_ROUTING")),
+        ("out", ("0800", "86dd"), ("NF_INET_POST_ROUTING", "NF_IP6_POST_ROUTING")),
+        ("in", ("0806",), ("NF_ARP_IN",)),
+        ("out", ("0806",), ("NF_ARP_OUT",)),
+    ):
+        wire = Counter((dev, data) for dev, to, kind, data in sniffed if to == way and kind in kinds and dev in routed)
+        seen = Counter((h.indev if way == "in" else h.outdev, h.data) for h in hits if h.hook in hooks)
+        assert wire, (way, kinds)
+        assert wire - seen == Counter(), (way, kinds)
+        assert all(dev not in routed or data.startswith("6") for dev, data in seen - wire), (way, kinds)
+    for way, hook in (("in", "NF_BR_PRE_ROUTING"), ("out", "NF_BR_POST_ROUTING")):
+        ports = [(data, kind) for dev, to, kind, data in sniffed if to == way and dev in ("sa", "sb")]
+        wire = Counter(data for data, kind in ports if kind != "86dd")  # what a port itself has to say is IPv6
+        seen = Counter(h.data for h in hits if h.hook == hook)
+        assert wire, hook
+        assert wire - seen == Counter(), hook
+
+
+def check_the_ways(hits: list[Hit]) -> None:
+    """A packet passes the hooks of its way through the guest, in order, with the devices of its way."""
+
+    def way(kind: str, wanted: str) -> list[tuple[str, str, str]]:
+        return [(h.hook, h.indev, h.outdev) for h in hits if h.kind == kind and wanted in h.rest]
+
+    through = [("PRE_ROUTING", "ra", ""), ("FORWARD", "ra", "rb"), ("POST_ROUTING", "ra", "rb")]
+    assert way("ip", "2 10.1.0.2 10.2.0.2 1 ") == [(f"NF_INET_{hook}", *devices) for hook, *devices in through]
+    assert way("ip", "10 fd01::2 fd02::2 58 ") == [(f"NF_IP6_{hook}", *devices) for hook, *devices in through]
+    assert way("ip", "2 10.3.0.2 10.3.0.1 1 ") == [("NF_INET_PRE_ROUTING", "br0", ""), ("NF_INET_LOCAL_IN", "br0", "")]
+    assert way("ip", "2 10.3.0.1 10.3.0.2 1 ") == [
+        ("NF_INET_LOCAL_OUT", "", "br0"), ("NF_INET_POST_ROUTING", "", "br0"),
+    ]  # fmt: skip
+    ping = "0a0300020a030003"
+    assert [(h.hook, h.indev, h.outdev) for h in hits if h.kind == "bridge" and ping in h.data and h.length == 84] == [
+        ("NF_BR_PRE_ROUTING", "sa", ""), ("NF_BR_FORWARD", "sa", "sb"), ("NF_BR_POST_ROUTING", "", "sb"),
+    ]  # fmt: skip
+    bpdu = [h for h in hits if h.data == BPDU.hex()]
+    known = "66 0 0 0 1 32769 00:11:22:33:44:55. 4 32770 00:11:22:33:44:66. 32771 256 5120 512 3840 3"
+    assert {h.rest for h in bpdu} == {known}
+    assert {h.hook for h in bpdu} >= {"NF_BR_PRE_ROUTING", "NF_BR_FORWARD", "NF_BR_LOCAL_IN"}
+    assert {h.hook for h in hits if h.kind == "bridge"} >= {"NF_BR_LOCAL_OUT"}
+
+
+VERDICTS = """
+probe netfilter.ipv4.forward {
+    if (protocol == ipproto_udp)
+        $verdict = dport == 7001 ? nf_drop : dport == 7003 ? nf_stop : dport == 7004 ? nf_repeat
+                 : dport == 7005 ? nf_stolen : nf_accept
+}
+probe netfilter.ipv6.local_in { if (protocol == ipproto_udp && dport == 7001) $verdict = nf_drop }
+probe netfilter.arp.in { if (ar_tip == "10.1.0.77") { $verdict = nf_drop; refused++ } }
+probe netfilter.bridge.forward { if (length == 84 + 33) $verdict = nf_drop }
+global refused
+probe end { printf("refused %d\\n", refused) }
+"""
+SEND = """net sniff > /tmp/sniffed &
+sniffer=$!
+until grep -q ready /tmp/sniffed; do sleep 0.05; done
+for port in 7001 7002 7003 7004 7005; do a net udp 10.2.0.2 $port 5; done
+a net udp fd01::1 7001 5
+a net udp fd01::1 7002 5
+a arping -f -c 2 -w 3 -I veth0 10.1.0.77
+a ping -c1 -W1 -s 89 10.3.0.3
+a ping -c1 -W1 -s 88 10.3.0.3
+sleep 0.2
+kill $sniffer
+"""
+
+
+def test_netfilter_verdicts(lab: Lab) -> None:
+    """A dropped packet does not come out; others do, those with verdicts that kernels lose too."""
+    done = lab.run(VERDICTS, SEND, "-g")
+    assert (done.stdout, done.stderr, done.status) == (b"refused 2\n", b"", 0)
+    sniffed = [line.split() for line in lab.sh("cat /tmp/sniffed").splitlines() if line != "ready"]
+
+    def ports(device: str, way: str, kind: str, size: int) -> list[int]:
+        data = [bytes.fromhex(d) for dev, to, k, d in sniffed if (dev, to, k) == (device, way, kind)]
+        return [struct.unpack_from("!H", d, size + 2)[0] for d in data if d[9 if size == 20 else 6] == 17]
+
+    assert ports("ra", "in", "0800", 20) == [7001, 7002, 7003, 7004, 7005]
+    assert ports("rb", "out", "0800", 20) == [7002, 7003, 7004, 7005]
+    assert ports("ra", "in", "86dd", 40) == [7001, 7002]
+    refusals = [d for dev, way, kind, d in sniffed if (dev, way, kind) == ("ra", "out", "86dd") and d[12:14] == "3a"]
+    assert len(refusals) == 1, "only the port that was reached is said to be closed"
+    said = lab.sh("cat /tmp/said")
+    assert said.count("100% packet loss") == 1
+    assert said.count(" 0% packet loss") == 1
+
+
+ORDER = """
+probe netfilter.hook("NF_INET_LOCAL_OUT").pf("NFPROTO_IPV4").priority("NF_IP_PRI_LAST") { printf("last ") }
+probe netfilter.hook("NF_INET_LOCAL_OUT").pf("NFPROTO_IPV4").priority("NF_IP_PRI_FIRST") { printf("first ") }
+probe netfilter.pf("NFPROTO_IPV4").hook("NF_INET_LOCAL_OUT").priority("42") { printf("42 ") }
+probe netfilter.ipv4.local_out { printf("0 ") }
+probe netfilter.ipv4.local_out.priority("-5") { printf("-5 ") }
+"""
+
+
+def test_netfilter_priorities(lab: Lab) -> None:
+    """Handlers run by priority, whatever their order in the script: for a datagram and its refusal."""
+    (line,) = lab.lines(ORDER, "net udp 10.1.0.2 9 1")
+    assert line.split() == ["first", "-5", "0", "42", "last"] * 2
