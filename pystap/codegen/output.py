@@ -113,7 +113,11 @@ class Output:
     def _pretty_part(self, part: ir.PrettyPart) -> None:
         e = self._e
         label = names.c_string(part.label)
-        if part.value is not None:
+        if part.joined:
+            e.write("stap_pretty_join(c);")
+        if part.bare:
+            e.write(f"stap_pretty_bare(c, {label});")
+        elif part.value is not None:
             e.write(f"stap_pretty_value(c, {label}, {part.type}, {e.value(part.value)});")
         elif part.address is not None:
             e.write(f"stap_pretty_address(c, {label}, {part.type}, {e.value(part.address)});")

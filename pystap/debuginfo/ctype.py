@@ -6,7 +6,7 @@ Sizes and offsets are in bytes unless a name says bits. Types refer to each othe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -44,7 +44,7 @@ class Int:
     name: str  # "unsigned int", "char", "_Bool"
     size: int
     signed: bool
-    kind: str = "int"  # int, char, bool
+    kind: str = "int"  # int, char, utf (char16_t and its kin), bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Float:
 class Pointer:
     target: Lazy
     size: int = 8
-    reference: bool = False  # a C++ reference: printed with &, followed without ->
+    reference: str = ""  # & or &&: a C++ reference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,10 +68,13 @@ class Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    name: str  # "" for an anonymous struct or union
+    name: str  # "" for an anonymous struct or union, and for a base class
     type: Lazy
     offset_bits: int
     bit_size: int = 0  # 0: not a bitfield
+    base: bool = False  # a base class
+    virtual: int = 0  # of a virtual base: how far before the vtable's address its offset stands
+    artificial: bool = False  # made by the compiler: a pointer to the vtable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +158,7 @@ def _declare(ctype: CType, inner: str) -> str:
     """Every layer goes before what the layers above it wrote; lengths of arrays are not shown."""
     match ctype:
         case Pointer(target=target, reference=reference):
-            return _declare(target.get(), ("&" if reference else "*") + inner)
+            return _declare(target.get(), (reference or "*") + inner)
         case Array(element=element):
             below = element.get()
             return _declare(below, inner if isinstance(below, Array) else f"[]{inner}")
@@ -175,18 +178,40 @@ def _declare(ctype: CType, inner: str) -> str:
             return f"void{inner}"
 
 
-def find_member(struct: Struct, name: str) -> tuple[int, Member] | None:
-    """A member by name, searched through anonymous members: (bits from the struct's start, the member)."""
+def find_member(struct: Struct, name: str) -> tuple[Member, ...] | None:
+    """The way to a member by name: through anonymous members, then base classes; the member itself is the last."""
     for member in struct.members:
         if member.name == name:
-            return member.offset_bits, member
-    for member in struct.members:
+            return (member,)
+    for member in sorted(struct.members, key=lambda m: m.base):
         inner = strip(member.type.get()) if not member.name else None
         if isinstance(inner, Struct):
             found = find_member(inner, name)
             if found is not None:
-                return member.offset_bits + found[0], found[1]
+                return (member, *found)
     return None
+
+
+def offset_of(way: tuple[Member, ...]) -> int:
+    """Bits from a struct's start to the member that a way leads to."""
+    return sum(m.offset_bits for m in way)
+
+
+def shown_members(struct: Struct) -> Iterator[tuple[tuple[Member, ...], Member]]:
+    """What is printed of a struct, as stap does: its own members, then those of its base classes, level by level.
+
+    Each with the base classes that lead to it; of several with one name the first is shown.
+    """
+    pending: list[tuple[tuple[Member, ...], Struct]] = [((), struct)]
+    seen: set[str] = set()
+    for way, each in pending:
+        for member in each.members:
+            inner = strip(member.type.get()) if member.base else None
+            if isinstance(inner, Struct):
+                pending.append(((*way, member), inner))
+            elif not member.base and not member.artificial and member.name not in seen:
+                seen.update((member.name,) if member.name else ())
+                yield way, member
 
 
 def member_names(struct: Struct) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from pystap.debuginfo.sections import Sections, uleb
 
 _DW_ATE_FLOATS = frozenset((0x03, 0x04))
 _DW_ATE_BOOLEAN, _DW_ATE_SIGNED, _DW_ATE_SIGNED_CHAR, _DW_ATE_UNSIGNED_CHAR = 0x02, 0x05, 0x06, 0x08
-_DW_ATE_UTF = 0x10
+_CHARACTERS = {_DW_ATE_SIGNED_CHAR: "char", _DW_ATE_UNSIGNED_CHAR: "char", 0x10: "utf"}
 _QUALIFIERS = {
     dw.CONST_TYPE: "const", dw.VOLATILE_TYPE: "volatile", dw.RESTRICT_TYPE: "restrict", dw.ATOMIC_TYPE: "_Atomic",
 }  # fmt: skip
@@ -104,11 +104,10 @@ class Types:
             return Float(die.name, size)
         if encoding == _DW_ATE_BOOLEAN:
             return Int(die.name, size, False, "bool")
-        kind = "char" if encoding in (_DW_ATE_SIGNED_CHAR, _DW_ATE_UNSIGNED_CHAR, _DW_ATE_UTF) else "int"
-        return Int(die.name, size, encoding in (_DW_ATE_SIGNED, _DW_ATE_SIGNED_CHAR), kind)
+        return Int(die.name, size, encoding in (_DW_ATE_SIGNED, _DW_ATE_SIGNED_CHAR), _CHARACTERS.get(encoding, "int"))
 
     def _pointer(self, die: Die) -> CType:
-        reference = die.tag in (dw.REFERENCE_TYPE, dw.RVALUE_REFERENCE_TYPE)
+        reference = {dw.REFERENCE_TYPE: "&", dw.RVALUE_REFERENCE_TYPE: "&&"}.get(die.tag, "")
         return Pointer(self._lazy_of(die), die.number(dw.BYTE_SIZE) or die.unit.address_size, reference)
 
     def _typedef(self, die: Die) -> CType:
@@ -144,9 +143,12 @@ class Types:
         for child in die.children():
             if child.tag == dw.MEMBER and not child.get(dw.EXTERNAL):
                 offset, bits = _place(child)
-                yield Member(child.name, self._lazy_of(child), offset, bits)
+                made = child.get(dw.ARTIFICIAL) is not None
+                yield Member(child.name, self._lazy_of(child), offset, bits, artificial=made)
             elif child.tag == dw.INHERITANCE:
-                yield Member("", self._lazy_of(child), _place(child)[0])
+                virtual = _virtual(child)
+                offset = 0 if virtual else _place(child)[0]
+                yield Member("", self._lazy_of(child), offset, base=True, virtual=virtual)
 
 
 _READERS: dict[int, Callable[[Types, Die], CType]] = {
@@ -184,6 +186,20 @@ def _place(member: Die) -> tuple[int, int]:
         return start, bits
     unit = member.number(dw.BYTE_SIZE) or _storage(member)
     return start + 8 * unit - from_top - bits, bits
+
+
+def _virtual(base: Die) -> int:
+    """How far before its vtable's address a class keeps a virtual base's offset; 0 for other bases.
+
+    Compilers say: DW_OP_dup, DW_OP_deref, a constant, DW_OP_minus, DW_OP_deref, DW_OP_plus.
+    """
+    value = base.get(dw.DATA_MEMBER_LOCATION)
+    if not isinstance(value, bytes) or value[:2] != b"\x12\x06" or value[-3:] != b"\x1c\x06\x22":
+        return 0
+    constant = value[2:-3]
+    if len(constant) == 1:  # DW_OP_lit0 and up
+        return constant[0] - 0x30
+    return uleb(constant, 1)[0] if constant[0] == 0x10 else int.from_bytes(constant[1:], "little")
 
 
 def _byte_offset(member: Die) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pystap.debuginfo.btf import Btf
-from pystap.debuginfo.ctype import Struct, find_member
+from pystap.debuginfo.ctype import Struct, find_member, offset_of
 from pystap.debuginfo.elf import SHT_SYMTAB, Elf
 from pystap.debuginfo.extracted import fingerprint
 from pystap.debuginfo.symtab import KernelSymbol, NameTable, SymbolTable, kernel_symbols, read_proc_kallsyms
@@ -109,7 +109,7 @@ def _event_offsets(btf: Btf) -> tuple[int, int] | None:
     assert isinstance(call, Struct)
     assert isinstance(owner, Struct)
     to_class, to_system = find_member(call, "class"), find_member(owner, "system")
-    return (to_class[0] // 8, to_system[0] // 8) if to_class and to_system else None
+    return (offset_of(to_class) // 8, offset_of(to_system) // 8) if to_class and to_system else None
 
 
 def _pointer(image: Elf, address: int) -> int:

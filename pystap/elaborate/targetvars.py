@@ -94,31 +94,48 @@ class Path:
         struct = strip(place.type)
         if not isinstance(struct, Struct):
             raise Unresolved(f"invalid access '->{step.name}' vs '{spell(place.type)}'", span=step.span)
-        found = find_member(struct, step.name)
-        if found is None:
+        way = find_member(struct, step.name)
+        if way is None:
             raise _no_member(struct, step)
-        offset_bits, member = found
+        for member in way:
+            place = self.inside(place, member, step.span)
+        return place
+
+    def inside(self, place: Place, member: Member, span: Span | None = None) -> Place:
+        """One member (or base class) of a struct."""
+        if member.virtual:
+            return self._virtual_base(place, member)
         if not place.in_memory:
-            return by_value(place, offset_bits, member, step)
-        address = add(place.value, offset_bits // 8)
-        bits = (offset_bits % 8, member.bit_size) if member.bit_size else (0, 0)
+            return by_value(place, member.offset_bits, member, span)
+        address = add(place.value, member.offset_bits // 8)
+        bits = (member.offset_bits % 8, member.bit_size) if member.bit_size else (0, 0)
         return Place(address, member.type.get(), True, place.space, *bits)
 
+    def _virtual_base(self, place: Place, member: Member) -> Place:
+        """A virtual base lies where the object's vtable says."""
+        if not place.in_memory:
+            raise Unresolved("a virtual base class can be found in memory only")
+        vtable = ir.Load(place.value, 8, False, place.space, mark=self.mark)
+        offset = ir.Load(add(vtable, -member.virtual), 8, True, place.space, mark=self.mark)
+        return Place(ir.Binary("+", place.value, offset), member.type.get(), True, place.space)
+
     def _follow(self, place: Place, step: ast.Step) -> Place:
-        """Through pointers (and references) to what they point at."""
-        ctype = strip(place.type)
-        if not isinstance(ctype, Pointer):
-            return place
-        target = ctype.target.get()
-        if isinstance(strip(target), Void):
-            raise Unresolved(f"invalid access '{_shown(step)}' vs 'void*'", span=step.span)
-        return Place(self._load(place), target, True, place.space)
+        """Through pointers, to pointers too, and references, to what they point at."""
+        while isinstance(ctype := strip(place.type), Pointer):
+            if isinstance(strip(ctype.target.get()), Void):
+                raise Unresolved(f"invalid access '{_shown(step)}' vs 'void*'", span=step.span)
+            place = self.pointee(place, ctype)
+        return place
+
+    def pointee(self, place: Place, pointer: Pointer) -> Place:
+        """What a pointer or reference points at."""
+        return Place(self._load(place), pointer.target.get(), True, place.space)
 
     def _element(self, step: ast.Element) -> Place:
         place = self.place
         ctype = strip(place.type)
         if isinstance(ctype, Pointer) and ctype.reference:
-            place = self._follow(place, step)
+            place = self.pointee(place, ctype)
             ctype = strip(place.type)
         match ctype:
             case Array(element=element):
@@ -155,8 +172,8 @@ class Path:
                 return self._array_base(place, ast.Member(""))
             case Struct():
                 raise _whole(ctype, self.last)
-            case Float():
-                raise Unresolved(f"unsupported base type (need: integer): '{ctype.name}' is a floating-point type")
+            case Float(size=size):  # its bits, which fp_to_string() and its kin take
+                return self._number(place, size, False)
             case FunctionType() if place.in_memory:
                 return place.value
             case _:
@@ -164,7 +181,8 @@ class Path:
 
     def _number(self, place: Place, size: int, signed: bool) -> ir.Expr:
         if size not in _LOADABLE:
-            raise Unresolved(f"unsupported size {size} of '{spell(place.type)}'")
+            what = "cannot process >64-bit values" if size > 8 else f"unsupported size {size}"
+            raise Unresolved(f"{what}: '{spell(place.type)}'")
         if not place.in_memory:
             return _narrow(place.value, size, signed)
         if not place.bit_size:
@@ -173,7 +191,7 @@ class Path:
         return ir.Bits(load, place.bit_offset, place.bit_size, signed)
 
 
-def by_value(place: Place, offset: int, member: Member, step: ast.Member) -> Place:
+def by_value(place: Place, offset: int, member: Member, span: Span | None = None) -> Place:
     """A member of a struct that is in registers: the bits of it, or those of its parts that hold them."""
     inner = member.type.get()
     bits = member.bit_size or 8 * size_of(inner)
@@ -182,19 +200,18 @@ def by_value(place: Place, offset: int, member: Member, step: ast.Member) -> Pla
     for part in place.parts:
         start = 8 * part.offset
         if start <= offset and offset + bits <= start + 8 * part.size:
-            return _in_part(part, offset - start, bits, inner, member, place.space, step)
+            return _in_part(part, offset - start, bits, member, place.space, span)
     low, high = offset // 8, (offset + bits) // 8
     covered = [replace(p, offset=p.offset - low) for p in place.parts if low <= p.offset and p.offset + p.size <= high]
     if isinstance(strip(inner), Struct) and covered:
         return Place(ir.Const(0), inner, False, place.space, parts=tuple(covered))
-    raise Unresolved(f"'{step.name}' is kept in several places at once", span=step.span)
+    raise Unresolved(f"'{member.name}' is kept in several places at once", span=span)
 
 
-def _in_part(
-    part: Part, offset: int, bits: int, inner: CType, member: Member, space: ir.Space, step: ast.Member
-) -> Place:
+def _in_part(part: Part, offset: int, bits: int, member: Member, space: ir.Space, span: Span | None) -> Place:
+    inner = member.type.get()
     if part.value is None:
-        raise Unresolved(f"'{step.name}' was optimized out here", span=step.span)
+        raise Unresolved(f"'{member.name}' was optimized out here", span=span)
     if not part.in_memory:
         return Place(_bits(part.value, offset, bits, inner), inner, False, space)
     field = (offset % 8, member.bit_size) if member.bit_size else (0, 0)

@@ -428,6 +428,8 @@ class PrettyPart:
     type: int
     value: Expr | None = None
     address: Expr | None = None
+    bare: bool = False  # the label alone
+    joined: bool = False  # no space before it
 
 
 @node
@@ -611,19 +613,23 @@ class Dfa:
     table: Any  # elaborate.regex.Automaton, hashable
 
 
+DescribedMember = tuple[str, int, int, int, int, tuple[tuple[int, int], ...]]
+
+
 @node
 class Descriptor:
     """A type as runtime/pretty.h walks it.
 
     `kind`: int uint char pointer string struct union array enum float unknown bits. A member is its name, type, byte
-    offset, bit offset and bit size (0: no bitfield).
+    offset, bit offset, bit size (0: no bitfield) and the virtual bases that lead to it: each the byte offset of an
+    object, and how far before that object's vtable the offset of its base stands.
     """
 
     kind: str
     size: int = 0
     element: int = 0  # arrays: the element's descriptor
     count: int = 0
-    members: tuple[tuple[str, int, int, int, int], ...] = ()
+    members: tuple[DescribedMember, ...] = ()
 
 
 @node

@@ -59,7 +59,7 @@ def _hist(hist: ir.Hist) -> str:
 def _descriptor(d: ir.Descriptor) -> str:
     if d.kind == "array":
         return f"array of {d.count} x {d.element} ({d.size} bytes each)"
-    members = ", ".join(f".{n}={t}@{at}{f':{bit}+{size}' if size else ''}" for n, t, at, bit, size in d.members)
+    members = ", ".join(f".{n}={t}@{at}{f':{bit}+{size}' if size else ''}" for n, t, at, bit, size, _ in d.members)
     return f"{d.kind} {d.size}" + (f" {{{members}}}" if d.members else "")
 
 
@@ -214,7 +214,7 @@ def _ref(stat: ir.StatRef) -> str:
 
 def _part(part: ir.PrettyPart) -> str:
     if part.value is None and part.address is None:
-        return f"{part.label}?"
+        return part.label if part.bare else f"{part.label}?"
     where = expr(part.value) if part.value is not None else f"at {expr(part.address)}"
     return f"{part.label}{where} as {part.type}"
 

@@ -19,6 +19,7 @@ from pystap.debuginfo.ctype import (
     Struct,
     Typedef,
     Void,
+    shown_members,
     size_of,
     strip,
 )
@@ -71,13 +72,11 @@ class Descriptors:
                 return ir.Descriptor("int" if signed else "uint", size)
             case Float(size=size):
                 return ir.Descriptor("float", size)
-            case Pointer(size=size):
-                # as stap: text where char itself is pointed at; const char * is shown as an address
-                target = ctype.target.get()
-                return ir.Descriptor("string" if _is_char(target) else "pointer", size)
-            case Array(element=element, count=count):
-                inner = element.get()
-                return ir.Descriptor("array", size_of(inner), self._row(inner, levels), count or 0)
+            case Pointer(size=size, target=target):
+                return ir.Descriptor("string" if is_text(strip(target.get())) else "pointer", size)
+            case Array(count=count):
+                inner, rows = _flat(ctype)
+                return ir.Descriptor("array", size_of(inner), self._row(inner, levels), rows * (count or 0))
             case Struct():
                 return self._struct(ctype, levels)
             case Void() | FunctionType():
@@ -92,36 +91,61 @@ class Descriptors:
         if not levels:
             return ir.Descriptor(kind, struct.size)
         inner = levels if levels == 99 else levels - 1
-        members = tuple(self._member(m, inner) for m in _shown(struct))
+        members = tuple(self._member(m, way, inner) for way, m in _shown(struct))
         return ir.Descriptor(kind, struct.size, members=members)
 
-    def _member(self, member: Member, levels: int) -> tuple[str, int, int, int, int]:
+    def _member(self, member: Member, way: tuple[Member, ...], levels: int) -> ir.DescribedMember:
         ctype = member.type.get()
         row = self._row(ctype, levels)
+        before, virtual = _bases(way)
         if not member.bit_size:
-            return member.name, row, member.offset_bits // 8, 0, 0
+            return member.name, row, before + member.offset_bits // 8, 0, 0, virtual
         unit = size_of(ctype) * 8 or 8
         start = member.offset_bits // unit * unit
         if member.offset_bits + member.bit_size > start + unit:  # packed: reaches over its unit
             start = member.offset_bits // 8 * 8
-        return member.name, row, start // 8, member.offset_bits - start, member.bit_size
+        return member.name, row, before + start // 8, member.offset_bits - start, member.bit_size, virtual
 
 
-def _shown(struct: Struct) -> Iterator[Member]:
+def _shown(struct: Struct) -> Iterator[tuple[tuple[Member, ...], Member]]:
     """The members that can be reached, and one more, for the dots."""
     items = 0
-    for member in struct.members:
-        yield member
+    for way, member in shown_members(struct):
+        yield way, member
         if items == SHOWN_ITEMS:
             return
-        items += not isinstance(strip(member.type.get()), (Struct, Array))
+        items += isinstance(strip(member.type.get()), (Int, Enum, Pointer))
+
+
+def _bases(way: tuple[Member, ...]) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Where the last of some base classes lies: bytes after the last virtual one of them, and those."""
+    offset, virtual = 0, []
+    for base in way:
+        if base.virtual:
+            virtual.append((offset, base.virtual))
+            offset = 0
+        else:
+            offset += base.offset_bits // 8
+    return offset, tuple(virtual)
+
+
+def _flat(array: Array) -> tuple[CType, int]:
+    """An array of arrays as stap shows it: as one of their elements. (element, how many in each of its own)"""
+    inner, count = array.element.get(), 1
+    while isinstance(inner, Array):
+        count *= inner.count or 0
+        inner = inner.element.get()
+    return inner, count
 
 
 def _number(ctype: Int) -> ir.Descriptor:
-    if ctype.kind == "char" and ctype.size == 1:
-        return ir.Descriptor("char", 1)
+    if ctype.size > 8:
+        return _UNKNOWN
+    if ctype.kind in ("char", "utf"):
+        return ir.Descriptor("char", ctype.size)
     return ir.Descriptor("int" if ctype.signed else "uint", ctype.size)
 
 
-def _is_char(ctype: CType) -> bool:
-    return isinstance(ctype, Int) and ctype.size == 1 and ctype.kind == "char"
+def is_text(ctype: CType) -> bool:
+    """Whether what points at the type points at a string."""
+    return isinstance(ctype, Int) and ctype.kind in ("char", "utf")

@@ -113,6 +113,8 @@ class Targets(Core):
                     self.module.descriptor(_ctype(f) if e.depth or f.access is None else None, e.depth),
                     next(values) if f.access is not None else None,  # type: ignore[arg-type]
                     next(values) if f.address is not None else None,  # type: ignore[arg-type]
+                    f.bare,
+                    f.joined,
                 )
                 for f in e.fields
             )

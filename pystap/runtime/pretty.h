@@ -26,8 +26,13 @@ enum stap_type_kind {
 
 enum {
 	STAP_PRETTY_ITEMS = 32,		/* of one value */
-	STAP_PRETTY_ARRAY = 5,		/* of an array that is printed for itself; inside of structs it is 1 */
 	STAP_PRETTY_LEVELS = 12,
+};
+
+/* A virtual base of C++: the vtable of the object at `offset` holds the base's distance, `before` its address. */
+struct stap_virtual_base {
+	u32 offset;
+	u32 before;
 };
 
 struct stap_member {
@@ -36,6 +41,8 @@ struct stap_member {
 	u32 offset;
 	u8 bit_offset;
 	u8 bit_size;		/* 0: no bit field */
+	u8 base_count;		/* virtual bases on the way to it */
+	const struct stap_virtual_base *bases;
 };
 
 struct stap_type {
@@ -82,16 +89,22 @@ static void stap_pretty_quoted(struct stap_pretty *pretty, const char *text, u32
 	stap_put(&pretty->sink, "\"", 1);
 }
 
-/* What a char pointer points at; a pointer to nowhere is an empty text. */
+/* What a char pointer points at; a pointer to what cannot be read now, page faults included, is shown itself. */
 static void stap_pretty_string(struct stap_pretty *pretty, u64 address)
 {
+	bool sleepable = pretty->c->sleepable;
 	s64 length = -1;
 
+	pretty->c->sleepable = false;	/* of a page for each string of a struct, the program would notice */
 	if (address < TASK_SIZE_MAX)	/* of another address space than its holder's, or none */
 		length = stap_read_string(pretty->c->scratch, address, MAXSTRINGLEN, true);
 	else if (!pretty->user)
 		length = stap_read_string(pretty->c->scratch, address, MAXSTRINGLEN, false);
-	stap_pretty_quoted(pretty, pretty->c->scratch, length < 0 ? 0 : length);
+	pretty->c->sleepable = sleepable;
+	if (length < 0)
+		stap_pretty_number(pretty, 'p', 0, address);
+	else
+		stap_pretty_quoted(pretty, pretty->c->scratch, length);
 }
 
 static void stap_pretty_scalar(struct stap_pretty *pretty, const struct stap_type *type, s64 value)
@@ -141,6 +154,11 @@ static bool stap_pretty_load(struct stap_pretty *pretty, const struct stap_type 
 
 static void stap_pretty_at(struct stap_pretty *pretty, u32 index, u64 address, u32 level);
 
+static bool stap_pretty_composite(const struct stap_type *type)
+{
+	return type->kind == STAP_TYPE_STRUCT || type->kind == STAP_TYPE_UNION || type->kind == STAP_TYPE_ARRAY;
+}
+
 static bool stap_pretty_more(struct stap_pretty *pretty, u32 before)
 {
 	if (before)
@@ -170,6 +188,40 @@ static void stap_pretty_bits(struct stap_pretty *pretty, const struct stap_membe
 	stap_pretty_scalar(pretty, type, value);
 }
 
+/* Through the vtables of virtual bases. */
+static bool stap_pretty_base(struct stap_pretty *pretty, const struct stap_member *member, u64 *address)
+{
+	u32 at;
+
+	for (at = 0; at < member->base_count; at++) {
+		u64 vtable, distance;
+
+		*address += member->bases[at].offset;
+		if (!stap_pretty_read(pretty, &vtable, *address, sizeof(vtable)) ||
+		    !stap_pretty_read(pretty, &distance, vtable - member->bases[at].before, sizeof(distance)))
+			return false;
+		*address += distance;
+	}
+	return true;
+}
+
+static void stap_pretty_member(struct stap_pretty *pretty, const struct stap_member *member, u64 address, u32 level)
+{
+	if (member->name[0]) {
+		stap_put(&pretty->sink, ".", 1);
+		stap_pretty_text(pretty, member->name);
+	} else {
+		stap_pretty_text(pretty, stap_types[member->type].kind == STAP_TYPE_UNION ? "<union>" : "<class>");
+	}
+	stap_put(&pretty->sink, "=", 1);
+	if (!stap_pretty_base(pretty, member, &address))
+		stap_pretty_text(pretty, "ERROR");
+	else if (member->bit_size)
+		stap_pretty_bits(pretty, member, address + member->offset);
+	else
+		stap_pretty_at(pretty, member->type, address + member->offset, level);
+}
+
 static void stap_pretty_struct(struct stap_pretty *pretty, const struct stap_type *type, u64 address, u32 level)
 {
 	u32 at;
@@ -180,37 +232,21 @@ static void stap_pretty_struct(struct stap_pretty *pretty, const struct stap_typ
 	else if (level >= STAP_PRETTY_LEVELS)
 		stap_pretty_text(pretty, "...");
 	else
-		for (at = 0; at < type->member_count && stap_pretty_more(pretty, at); at++) {
-			const struct stap_member *member = &type->members[at];
-
-			if (member->name[0]) {
-				stap_put(&pretty->sink, ".", 1);
-				stap_pretty_text(pretty, member->name);
-			} else {
-				stap_pretty_text(pretty, stap_types[member->type].kind == STAP_TYPE_UNION ?
-							 "<union>" : "<struct>");
-			}
-			stap_put(&pretty->sink, "=", 1);
-			if (member->bit_size)
-				stap_pretty_bits(pretty, member, address + member->offset);
-			else
-				stap_pretty_at(pretty, member->type, address + member->offset, level + 1);
-		}
+		for (at = 0; at < type->member_count && stap_pretty_more(pretty, at); at++)
+			stap_pretty_member(pretty, &type->members[at], address, level + 1);
 	stap_put(&pretty->sink, "}", 1);
 }
 
 static void stap_pretty_array(struct stap_pretty *pretty, const struct stap_type *type, u64 address, u32 level)
 {
 	const struct stap_type *element = &stap_types[type->element];
-	u32 shown = level ? 1 : STAP_PRETTY_ARRAY;
-	u32 at;
 
 	if (level >= pretty->depth && pretty->depth < 2) {
 		stap_pretty_text(pretty, "[...]");
 		return;
 	}
 	if (element->kind == STAP_TYPE_CHAR) {
-		s64 length = min_t(u32, type->count, MAXSTRINGLEN - 1);
+		s64 length = min_t(u64, (u64)type->count * element->size, MAXSTRINGLEN - 1);
 
 		pretty->items++;
 		if (!type->count)	/* a flexible array: as far as a string goes */
@@ -224,13 +260,8 @@ static void stap_pretty_array(struct stap_pretty *pretty, const struct stap_type
 		return;
 	}
 	stap_put(&pretty->sink, "[", 1);
-	for (at = 0; at < type->count && stap_pretty_more(pretty, at); at++) {
-		if (at >= shown) {
-			stap_pretty_text(pretty, "...");
-			break;
-		}
-		stap_pretty_at(pretty, type->element, address + (u64)at * type->size, level + 1);
-	}
+	stap_pretty_at(pretty, type->element, address, level + 1);
+	stap_pretty_text(pretty, ", ...");	/* as stap, which never asks for the length */
 	stap_put(&pretty->sink, "]", 1);
 }
 
@@ -250,7 +281,6 @@ static void stap_pretty_at(struct stap_pretty *pretty, u32 index, u64 address, u
 		break;
 	case STAP_TYPE_UNKNOWN:
 	case STAP_TYPE_FLOAT:
-		pretty->items++;
 		stap_pretty_text(pretty, "?");
 		break;
 	default:
@@ -313,9 +343,16 @@ static __maybe_unused noinline void stap_pretty_value(struct stap_context *c, co
 static __maybe_unused noinline void stap_pretty_address(struct stap_context *c, const char *label, u32 index,
 							s64 address)
 {
+	const struct stap_type *type = &stap_types[index];
+	u8 first;
+
 	stap_pretty_label(&c->pretty, label);
-	if (!stap_pretty_failed(c))
+	if (stap_pretty_failed(c))
+		return;
+	if (stap_pretty_composite(type) || stap_pretty_read(&c->pretty, &first, address, sizeof(first)))
 		stap_pretty_at(&c->pretty, index, address, 0);
+	else
+		stap_pretty_number(&c->pretty, 'p', 0, address);	/* a pointer that leads nowhere */
 }
 
 /* A variable that has no value here. */
@@ -323,6 +360,18 @@ static __maybe_unused noinline void stap_pretty_unknown(struct stap_context *c, 
 {
 	stap_pretty_label(&c->pretty, label);
 	stap_pretty_text(&c->pretty, "?");
+}
+
+/* The next part follows without a space. */
+static __maybe_unused noinline void stap_pretty_join(struct stap_context *c)
+{
+	c->pretty.parts = 0;
+}
+
+/* A label that has no value. */
+static __maybe_unused noinline void stap_pretty_bare(struct stap_context *c, const char *label)
+{
+	stap_pretty_label(&c->pretty, label);
 }
 
 static noinline void stap_pretty_end(struct stap_context *c)

@@ -273,6 +273,8 @@ class PrettyField(Node):
     access: TargetAccess | None  # None: the value is not there, printed as ?
     address: TargetAccess | None = None  # where a struct, union or array lies
     user: bool = False  # in the memory of the probed process
+    bare: bool = False  # nothing but the label: a brace
+    joined: bool = False  # follows its predecessor without a space: a member of a struct that is in registers
 
 
 Expr = Union[

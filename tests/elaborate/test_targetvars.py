@@ -38,6 +38,7 @@ def value(expression: str, point: str = READ) -> Expr:
         ("$file->flag_b", Bits(Load(at(FILE, 36), 1, False), 3, 5, True)),
         ("$file->counts[2]", Load(at(FILE, 64), 4, True)),
         ("$file->name", at(FILE, 40)),
+        ("$file->ratio", Load(at(FILE, 88), 4, False)),  # its bits, as stap
         ("$file->color", Load(at(FILE, 72), 4, False)),
         ("$file->f_inode->i_mode", Load(Load(at(FILE, 24), 8, True), 2, True)),
         ("&$file->f_path->dentry", at(FILE, 16)),
@@ -78,7 +79,6 @@ def test_a_run_time_index_is_a_hole() -> None:
             "'struct inode' (fs.h:9) is being accessed instead of a member such as '->i_mode': operator '[' at 1:60",
         ),
         ("$file->private_data->x", "struct opaque has no known members here"),
-        ("$file->ratio", "unsupported base type (need: integer): 'float'"),
         ("$count->x", "invalid access '->x' vs 'long unsigned int': operator '->' at 1:53"),
         ("&$count", "cannot take the address of a value that is not in memory"),
         ("&$file->flag_a", "cannot take the address of a bit-field"),

@@ -81,7 +81,7 @@ int main(void)
 		   "p={.x=1, .y=-2, .c='\\210', .name=\"or\\\"igin\", .flag=5, .in={.a=[1, ...]}, "
 		   "<union>={.i=7, .f=?}, .next=0x0, .label=\"te\\nxt\"}");
 	CHECK_TEXT(printed(POINT, &origin, 0), "p={...}");
-	CHECK_TEXT(printed(LONGS, origin.in.a, 1), "p=[1, 2, 3, 4, 5, ...]");
+	CHECK_TEXT(printed(LONGS, origin.in.a, 1), "p=[1, ...]");
 	CHECK_TEXT(printed(POINT, (void *)(uintptr_t)shim_bad, 1),
 		   "p={.x=ERROR, .y=ERROR, .c=ERROR, .name=[...], .flag=ERROR, .in={...}, <union>={...}, .next=ERROR, "
 		   ".label=ERROR}");
