@@ -122,8 +122,7 @@ class Emitter:
     def _op(self, op: ir.Op) -> None:  # noqa: C901, PLR0915
         match op:
             case ir.Set():
-                self.assign(op.place, self.value(op.value))
-                self.check_if(may_fail(op.value))
+                self.set(op)
             case ir.SetStr():
                 self.assign(op.place, self.values.text(op.value))
             case ir.SetGlobal():
@@ -204,6 +203,16 @@ class Emitter:
                 self.save(op)
             case _:
                 assert_never(op)
+
+    def set(self, op: ir.Set) -> None:
+        """A catch sees the variable as it was before what failed."""
+        if may_fail(op.value) and isinstance(op.place, ir.Local) and self.on_error != END:
+            with self.write.block(""):
+                (value,) = self.ready([op.value])
+                self.assign(op.place, value)
+            return
+        self.assign(op.place, self.value(op.value))
+        self.check_if(may_fail(op.value))
 
     def set_global(self, op: ir.SetGlobal | ir.AddGlobal) -> None:
         """Values that failed are never stored."""

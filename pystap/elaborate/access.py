@@ -51,6 +51,7 @@ class Access:
     texts: Mapping[str, str] = field(default_factory=dict)  # by name: "$name" for $$name
     values: Mapping[str, TextValue] = field(default_factory=dict)  # by name: "value" for $value
     copy: Callable[[ast.Call, Access, Fold], ast.Call] | None = None  # of functions with $variables, for this site
+    is_global: Callable[[str, bool], bool] | None = None  # symbols.Namespace's; None: no name is known to be one
     failures: dict[ast.Node, Unresolved] = field(default_factory=dict)
     outcomes: list[Hashable] = field(default_factory=list)  # what was decided, for sharing of equal bodies
     entry: list[ast.Expr] = field(default_factory=list)
@@ -304,8 +305,11 @@ class Access:
             return value
         if isinstance(value, (ast.Number, ast.String)):
             return value
-        if any(isinstance(n, ast.Name) for n in walk(value)):
-            raise Unresolved("cannot translate general @entry expression", span=node.span)
+        user = node.span.file.is_user
+        for name in walk(value):
+            if isinstance(name, ast.Name) and not (self.is_global and self.is_global(name.name, user)):
+                reason = f"cannot translate general @entry expression: local '{name.name}' has no value at the entry"
+                raise Unresolved(reason, span=name.span)
         return self._save(value, node)
 
     def _save(self, value: Any, node: Any) -> ast.EntryValue:

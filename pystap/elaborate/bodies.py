@@ -82,6 +82,7 @@ class Bodies:
         scope = None if isinstance(resolved.scope, NoScope) else resolved.scope
         access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, dict(resolved.texts))
         access.values = dict(resolved.values)
+        access.is_global = self.namespace.is_global
         if self.contextual:
             access.copy = self._copy
         folded = Folder(access)(plan.block)

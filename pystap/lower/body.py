@@ -49,6 +49,7 @@ class Core:
     hidden: list[str] = field(default_factory=list)  # string locals that lowering adds
     hidden_longs: list[str] = field(default_factory=list)
     stable: frozenset[str] = frozenset()  # functions whose first result is kept
+    caught: bool = False  # inside of a try: what fails leaves variables as they were
     _longs: int = 0
     _texts: int = 0  # string temporaries in use: they are a stack
 

@@ -15,6 +15,7 @@ from pystap.lower.stats import Stats
 from pystap.lower.target import Targets
 from pystap.lower.tree import concat_operands
 from pystap.syntax import ast
+from pystap.syntax.walk import walk
 
 if TYPE_CHECKING:
     from pystap.elaborate.program import Type
@@ -361,8 +362,9 @@ class Expressions(Maps, Stats, Prints, Targets):
 
     def assign_text(self, place: TextPlace, e: ast.Expr) -> None:
         """place = e."""
+        halfway = self.caught and isinstance(place, ir.StrLocal) and not _is_plain(e)
         with self.scratch():
-            text = self.text(e, place)
+            text = self.text(e, None if halfway else place)
             if text != place:
                 self.emit(ir.SetStr(place, text))
 
@@ -503,3 +505,8 @@ class Expressions(Maps, Stats, Prints, Targets):
         value = self.value(e)
         if can_fail(value):
             self.keep(value)
+
+
+def _is_plain(e: ast.Expr) -> bool:
+    """Whether a text is made without anything that can fail on the way."""
+    return all(isinstance(n, (ast.String, ast.Name, ast.Binary)) for n in walk(e))

@@ -215,7 +215,9 @@ class Statements(Expressions):
         return ir.Literal("") if self.result == "string" else ir.Const(0)
 
     def _try(self, s: ast.Try) -> None:
+        before, self.caught = self.caught, True
         body = self.nested(s.body)
+        self.caught = before
         with self.block() as ops:
             message = self._caught(s.message)
             self.statement(s.handler)

@@ -107,6 +107,7 @@ class _Preprocessor:
         self.output: list[Token] = []
         self.used: set[int] = set()
         self.open_conditions: list[Token] = []
+        self.in_else: list[bool] = []  # of each open condition: whether its %: was passed
         # What is still to be read, next at the end; each with the macro parameters that are visible to it.
         self.pending: list[_Pending] = [(token, _EMPTY) for token in reversed(tokenize(source))]
 
@@ -133,6 +134,8 @@ class _Preprocessor:
             case "preproc", _:
                 raise _Wrong("incomplete conditional - missing '%('", token)
             case "at", "@define":
+                if token.via is not None:
+                    self.report(_Wrong("'@define' forbidden inside macro body", token))
                 self._define(token)
             case "junk", _:
                 self._junk(token)
@@ -339,18 +342,23 @@ class _Preprocessor:
             raise
         if chosen or self._skip(opener, to_else=True):
             self.open_conditions.append(opener)
+            self.in_else.append(not chosen)
 
     def _else_of_true(self, token: Token) -> None:
         if not self.open_conditions:
             raise _Wrong("incomplete conditional - missing '%('", token)
-        self._skip(self.open_conditions.pop(), to_else=False)
+        if self.in_else[-1]:
+            raise _Wrong(_DUPLICATE, token)
+        self.in_else.pop()
+        self._skip(self.open_conditions.pop(), to_else=False, in_else=True)
 
     def _end(self, token: Token) -> None:
         if not self.open_conditions:
             raise _Wrong("incomplete conditional - missing '%('", token)
         self.open_conditions.pop()
+        self.in_else.pop()
 
-    def _skip(self, opener: Token, *, to_else: bool) -> bool:
+    def _skip(self, opener: Token, *, to_else: bool, in_else: bool = False) -> bool:
         """Drops tokens through the matching %) (False) or, where allowed, %: (True)."""
         depth = 0
         while self.pending:
@@ -359,6 +367,8 @@ class _Preprocessor:
                 continue
             if depth == 0 and (token.text == "%)" or (to_else and token.text == "%:")):
                 return token.text == "%:"
+            if depth == 0 and in_else and token.text == "%:":
+                self.report(_Wrong(_DUPLICATE, token))
             depth += (token.text == "%(") - (token.text == "%)")
         raise _Wrong("incomplete conditional at end of file", opener)
 
@@ -393,6 +403,7 @@ class _Preprocessor:
         return _decide(left, operator, right, self.context)
 
 
+_DUPLICATE = "invalid conditional - duplicate '%:'"
 _EXPECTED = (
     "expected 'arch', 'kernel_v', 'kernel_vr', 'systemtap_v',\n"
     "             'runtime', 'systemtap_privilege', 'CONFIG_...', or\n"
@@ -528,7 +539,8 @@ def _kconfig(left: Token, operator: Token, right: Token, context: PreprocessCont
             return operator.text == "!="
     if right.kind == "ident" and right.text.startswith("CONFIG_"):
         return _plain(mine, operator, _option(right.text, context))
-    return _plain(mine, operator, _string(right))
+    wanted = _string(right)
+    return _equal(operator, fnmatchcase(mine, wanted) or mine == wanted)
 
 
 def _option(name: str, context: PreprocessContext) -> str:

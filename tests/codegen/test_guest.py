@@ -75,7 +75,8 @@ def test_a_reader_that_waits_for_a_writer_gives_up(guests: Guests, series: str) 
     probe timer.ms(1) { for (i = 0; i < 900; i++) g = g ^ i }
     probe end { println("alive") }
     """
-    out, err = said(guests, series, script, "-DMAXTRYLOCK=1", "-DTRYLOCKDELAY=1", "-DMAXSKIPPED=1000000")
+    defines = ("-DMAXTRYLOCK=1", "-DTRYLOCKDELAY=1", "-DMAXSKIPPED=1000000", "-DMAXACTION=10000")
+    out, err = said(guests, series, script, *defines)
     assert "alive" in out, out + err
     assert "ERROR" not in err, err
 
