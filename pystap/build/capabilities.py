@@ -72,6 +72,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_FPROBE_IPS", Exported("register_fprobe_ips")),
     # replaces fcheck_files (v5.11, f36c2943274199cb)
     ("STAP_HAVE_FILES_LOOKUP_FD_RAW", InHeader("include/linux/fdtable.h", r"\bfiles_lookup_fd_raw\(")),
+    # what lies on an overlay is mapped as its file below, which knows both paths (v6.8, def3ae83da02)
+    ("STAP_HAVE_FILE_USER_PATH", Exported("backing_file_user_path")),
     ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from pystap.run.program import files_of_command
 from pystap.run.vm import ENVIRONMENT, Guest, Sink
 
 RUNNER = "/usr/bin/pystap-run"
-PASSED_ENVIRONMENT = ("LANG", "LC_ALL", "TERM", "TZ", "USER")
+PASSED_ENVIRONMENT = ("LANG", "LC_ALL", "TERM", "TZ", "USER", "PATH", "HOME")
 GIVE_UP = 3  # signals after which the guest itself is ended
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,6 +34,7 @@ def run(module: Path, options: RunOptions) -> int:
     wanted = (*options.modules, *probed)
     host_files = [*options.files, *_listed(module, "stap_files"), *files_of_command(options.command)]
     guest = Guest(kernel, modules=wanted, files=files, host_files=tuple(host_files), cpus=options.cpus)
+    guest.host = bool(host_files)
     guest.accel = accel.choose(kernel)
     if options.memory_mb:
         guest.memory = options.memory_mb

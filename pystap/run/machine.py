@@ -36,7 +36,8 @@ COMMAND_LINE = (
 )
 SCRATCH_PREFIX = "pystap-guest-"
 TEMPLATES_KEPT = 4
-TEMPLATE_FORMAT = 2  # to be raised when a change of this file makes old templates useless
+TEMPLATE_FORMAT = 4  # to be raised when a change of this file makes old templates useless
+DISK_SIZE = 1 << 43
 SAVE_SECONDS = 60.0
 STALE_SECONDS = 600.0  # what was not finished by then never will be
 
@@ -98,22 +99,22 @@ class Machine:
         self.scratch.remove()
 
 
-def boot(spec: Spec, *memory: str, ports: tuple[str, ...] = PORTS) -> Machine:
-    """Starts a machine from its kernel's image."""
+def boot(spec: Spec, *memory: str, ports: tuple[str, ...] = PORTS, disk: socket.socket | None = None) -> Machine:
+    """Starts a machine from its kernel's image; at the socket's other end somebody serves its disk."""
     work = scratch.make(SCRATCH_PREFIX)
     initrd = work.path / "initrd"
     initrd.write_bytes(spec.archive())
-    return _start(spec, work, ["-initrd", str(initrd), *(memory or _memory(spec, None))], ports)
+    return _start(spec, work, ["-initrd", str(initrd), *(memory or _memory(spec, None))], ports, disk)
 
 
-def restore(spec: Spec, template: Path) -> Machine:
+def restore(spec: Spec, template: Path, disk: socket.socket | None = None) -> Machine:
     """Starts a machine from a template."""
     os.utime(template)
     work = scratch.make(SCRATCH_PREFIX)
     initrd = work.path / "initrd"
     initrd.write_bytes(b"")
     incoming = ["-incoming", "defer", *_memory(spec, template / "ram")]
-    machine = _start(spec, work, ["-initrd", str(initrd), *incoming], (*PORTS, "qmp"))
+    machine = _start(spec, work, ["-initrd", str(initrd), *incoming], (*PORTS, "qmp"), disk)
     try:
         with _Monitor(machine) as monitor:
             monitor.command("migrate-incoming", uri=f"exec:cat {shlex.quote(str(template / 'state'))}")
@@ -171,7 +172,9 @@ def _command_line(spec: Spec) -> str:
     return f"{COMMAND_LINE} tsc_early_khz={khz}" if khz else COMMAND_LINE
 
 
-def _start(spec: Spec, work: Scratch, options: list[str], ports: tuple[str, ...]) -> Machine:
+def _start(
+    spec: Spec, work: Scratch, options: list[str], ports: tuple[str, ...], disk: socket.socket | None
+) -> Machine:
     qemu = shutil.which(QEMU)
     if qemu is None:
         raise StapError(f"--vm needs {QEMU}; install it: apt-get install qemu-system-x86")
@@ -187,6 +190,7 @@ def _start(spec: Spec, work: Scratch, options: list[str], ports: tuple[str, ...]
         *("-kernel", str(spec.kernel.vmlinuz), "-append", _command_line(spec)),
         *(("-icount", "shift=0,sleep=off") if spec.counting else ()),
         *("-serial", f"file:{work.path}/console", *options, *_port_options(theirs)),
+        *_disk_options(disk),
     ]
     try:
         with open(work.path / "qemu", "wb") as said:
@@ -195,11 +199,11 @@ def _start(spec: Spec, work: Scratch, options: list[str], ports: tuple[str, ...]
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                pass_fds=[end.fileno() for end in theirs.values()],
+                pass_fds=[end.fileno() for end in (*theirs.values(), *([disk] if disk else []))],
                 preexec_fn=_die_with_parent,
             )
     finally:
-        for end in theirs.values():
+        for end in (*theirs.values(), *([disk] if disk else [])):
             end.close()
     return Machine(process, work, {name: pair[0] for name, pair in ends.items()})
 
@@ -213,6 +217,12 @@ def _port_options(ports: Mapping[str, socket.socket]) -> list[str]:
         else:
             options += ["-device", f"virtserialport,chardev={name},nr={number},name=pystap.{name}"]
     return options
+
+
+def _disk_options(disk: socket.socket | None) -> list[str]:
+    """A disk that every machine has, so that all come from one template; empty where nobody serves it."""
+    kind = f"nbd,server.type=fd,server.str={disk.fileno()}" if disk else f"null-co,read-zeroes=on,size={DISK_SIZE}"
+    return ["-blockdev", f"driver={kind},node-name=disk,read-only=on", "-device", "virtio-blk-pci,drive=disk"]
 
 
 def _save(machine: Machine, state: Path) -> None:

@@ -23,7 +23,8 @@ from types import TracebackType
 from typing import NoReturn
 
 from pystap.diagnostics import StapError
-from pystap.run import accel, binaries, machine
+from pystap.run import accel, binaries, machine, nbd
+from pystap.run.erofs import HostImage
 from pystap.run.initramfs import Initramfs
 from pystap.run.kernels import Kernel, module_content
 from pystap.run.machine import Machine, Spec
@@ -48,6 +49,8 @@ PORT_MODULES = (
     "virtio_pci",
     "virtio_console",
 )
+HOST_MODULES = ("virtio_blk", "erofs", "overlay")  # for files of this machine that are read as they are needed
+HIDDEN = frozenset(f"/{name}" for name in ("proc", "sys", "dev", "run", "lost+found"))  # each kernel has its own
 BASE_FILES = {
     "/etc/hostname": "vm\n",
     "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
@@ -132,6 +135,7 @@ class Guest:
     cpus: int = 1
     accel: str = "tcg"
     boot_seconds: float = BOOT_SECONDS
+    host: bool = False  # all files of this machine are there, at their own paths; what is changed is thrown away
     use_template: bool = True
     counting: bool = False  # its clock counts instructions
     _machine: Machine | None = None
@@ -318,7 +322,7 @@ class Guest:
                 return self._restored(spec)
             except StapError:
                 self.close()
-        return self._answering(machine.boot(spec), b"ready", b"")
+        return self._answering(machine.boot(spec, disk=self._disk()), b"ready", b"")
 
     def _restored(self, spec: Spec) -> Machine:
         """From the template, which the first guest of its kind makes."""
@@ -333,7 +337,7 @@ class Guest:
                 booted.close()
         now = time.time_ns()
         hello = f"time {now // 10**9} {now % 10**9}\n".encode()
-        return self._answering(machine.restore(spec, saved), b"pong", hello)
+        return self._answering(machine.restore(spec, saved, self._disk()), b"pong", hello)
 
     def _answering(self, started: Machine, word: bytes, greeting: bytes) -> Machine:
         self._machine = started
@@ -343,14 +347,31 @@ class Guest:
         self._await(word, self.boot_seconds)
         return started
 
+    def _disk(self) -> socket.socket | None:
+        """Where QEMU finds this machine's files; a thread serves them until it closes its end."""
+        if not self.host:
+            return None
+        served, theirs = socket.socketpair()
+        image = HostImage(hidden=HIDDEN)
+        threading.Thread(target=nbd.serve, args=(served, image, machine.DISK_SIZE), daemon=True).start()
+        return theirs
+
+    def _show_host(self) -> bool:
+        """Whether this machine's files are in the guest now; kernels without the file systems for it say no."""
+        if not self.host:
+            return False
+        self._send(b"host\n")
+        return self._await(b"done ", SILENCE_SECONDS) == b"done 0"
+
     def _install(self) -> None:
         """Brings in what this guest has beyond others of its kind."""
         archive = Initramfs(base=False)
         for path, source in self.files.items():
             archive.file(path, source)
-        for path in self.host_files:
+        for path in () if self._show_host() else self.host_files:
             archive.host(path)
-        wanted = module_files(self.kernel, self.modules)
+        there = _boot_modules(self.kernel)
+        wanted = [source for source in module_files(self.kernel, self.modules) if source not in there]
         for source in wanted:
             archive.data(_in_guest(source, self.kernel), module_content(source))
         if not archive:
@@ -374,11 +395,16 @@ def _base_archive(kernel: Kernel) -> Initramfs:
     archive.device("/dev/console", 0o600)
     for path, content in BASE_FILES.items():
         archive.text(path, content)
-    needed = module_files(kernel, PORT_MODULES, strict=False)
+    needed = _boot_modules(kernel)
     for source in needed:
         archive.data(_in_guest(source, kernel), module_content(source))
     archive.text("/etc/modules", "".join(f"{_in_guest(source, kernel)}\n" for source in needed))
     return archive
+
+
+def _boot_modules(kernel: Kernel) -> list[Path]:
+    """The modules that every guest has."""
+    return module_files(kernel, (*PORT_MODULES, *HOST_MODULES), strict=False)
 
 
 def module_files(kernel: Kernel, names: Iterable[str], strict: bool = True) -> list[Path]:

@@ -8,6 +8,7 @@
 #ifndef STAP_COMPAT_H
 #define STAP_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/hrtimer.h>
 #include <linux/kprobes.h>
@@ -135,6 +136,18 @@ static inline void stap_uprobe_unregister_wait(void)
 #else
 #define STAP_PF_WORKER PF_IO_WORKER
 #endif
+
+/* --- files ------------------------------------------------------------------------------------------------ */
+
+/* Where a mapped file lies for who mapped it: on an overlay the mapping's own path is another one. */
+static inline const struct path *stap_file_path(const struct file *file)
+{
+#if STAP_HAVE_FILE_USER_PATH
+	return file_user_path(file);
+#else
+	return &file->f_path;
+#endif
+}
 
 /* --- scripts' own C -------------------------------------------------------------------------------------- */
 

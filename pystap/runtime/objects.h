@@ -168,13 +168,13 @@ static void stap_mapping_name(struct stap_context *c, struct stap_mapping *m, st
 		return;
 	}
 	if (c->sleepable) {
-		path = d_path(&file->f_path, m->name, sizeof(m->name));
+		path = d_path(stap_file_path(file), m->name, sizeof(m->name));
 		if (!IS_ERR(path)) {
 			memmove(m->name, path, strlen(path) + 1);
 			return;
 		}
 	}
-	snprintf(m->name, sizeof(m->name), "%pd", file->f_path.dentry);
+	snprintf(m->name, sizeof(m->name), "%pd", stap_file_path(file)->dentry);
 }
 
 static void stap_mapping_extent(struct stap_mapping *m, struct mm_struct *mm, struct vm_area_struct *area)

@@ -195,18 +195,24 @@ static __maybe_unused int stap_targets_start(void)
 
 /* --- what a process runs --------------------------------------------------------------------------------- */
 
-/* Compared, never used: the program of an address space, which the caller holds. */
+/*
+ * Compared, never used: the program of an address space, which the caller
+ * holds. On an overlay the inode below it, as from stap_inode_of(): that is
+ * one in all containers made of the same image.
+ */
 static __always_inline const struct inode *stap_program_of(struct mm_struct *mm)
 {
 	const struct inode *inode = NULL;
+	const struct dentry *entry;
 	struct file *file;
 
 	if (!mm)
 		return NULL;
 	rcu_read_lock();
 	file = rcu_dereference(mm->exe_file);
-	if (file)
-		inode = file_inode(file);
+	entry = file ? READ_ONCE(file->f_path.dentry) : NULL;
+	if (entry)
+		inode = unlikely(entry->d_flags & DCACHE_OP_REAL) ? d_real_inode(entry) : d_inode(entry);
 	rcu_read_unlock();
 	return inode;
 }

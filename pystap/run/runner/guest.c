@@ -12,9 +12,11 @@
  *   kill SIGNAL                       (to the program that runs)
  *   ping                              -> pong
  *   time SECONDS NANOSECONDS          -> pong          (the guest may have slept in a file)
+ *   host                              -> done 0        (the host's files, which are on the disk, appear at their own paths)
  *   off                               powers the guest off
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -95,6 +97,65 @@ static void load_modules(void)
 	}
 	if (list)
 		fclose(list);
+}
+
+/* --- the host's files -------------------------------------------------------------------------------------- */
+
+#define HOST "/.host"
+#define WRITTEN "/.written"	/* what the guest changes of them */
+
+/* Over a folder of the guest's own lies the host's, but in /etc: there the guest's names are its own. */
+static bool show_folder(const char *name)
+{
+	char at[LINE], upper[LINE], work[LINE], options[5 * LINE];
+	bool ours = !strcmp(name, "etc");
+
+	snprintf(at, sizeof(at), "/%s", name);
+	snprintf(upper, sizeof(upper), WRITTEN "/upper-%s", name);
+	snprintf(work, sizeof(work), WRITTEN "/work-%s", name);
+	mkdir(at, 0755);
+	mkdir(upper, 0755);
+	mkdir(work, 0755);
+	snprintf(options, sizeof(options), "lowerdir=%s%s:%s%s,upperdir=%s,workdir=%s", ours ? "" : HOST, at,
+		 ours ? HOST : "", at, upper, work);
+	return !mount("overlay", at, "overlay", 0, options);
+}
+
+static bool show_entry(const struct dirent *entry)
+{
+	char from[LINE], to[LINE], target[LINE];
+	ssize_t length;
+
+	snprintf(from, sizeof(from), HOST "/%s", entry->d_name);
+	snprintf(to, sizeof(to), "/%s", entry->d_name);
+	if (entry->d_type == DT_DIR)
+		return show_folder(entry->d_name);
+	length = entry->d_type == DT_LNK ? readlink(from, target, sizeof(target) - 1) : -1;
+	if (length < 0)
+		return true;
+	target[length] = 0;
+	return !symlink(target, to) || errno == EEXIST;
+}
+
+static bool show_host(void)
+{
+	struct dirent *entry;
+	bool good = true;
+	DIR *top;
+
+	mkdir(HOST, 0755);
+	mkdir(WRITTEN, 0755);
+	if (mount("/dev/vda", HOST, "erofs", MS_RDONLY, "") || mount("tmpfs", WRITTEN, "tmpfs", 0, ""))
+		return false;
+	unlink("/etc/passwd");
+	unlink("/etc/group");
+	top = opendir(HOST);
+	while (good && top && (entry = readdir(top)))
+		if (entry->d_name[0] != '.')
+			good = show_entry(entry);
+	if (top)
+		closedir(top);
+	return top && good;
 }
 
 /* Packets of the guest to itself need no configuration beyond this. */
@@ -274,6 +335,8 @@ static bool serve(void)
 		run(line);
 	else if (!strncmp(line, "time ", 5))
 		set_time(line);
+	else if (!strcmp(line, "host"))
+		say("done %d\n", show_host() ? 0 : errno ? errno : EIO);
 	else if (!strcmp(line, "ping"))
 		say("pong\n");
 	else if (sscanf(line, "kill %d", &number) == 1 && running > 0)
@@ -308,6 +371,8 @@ int main(void)
 	mount_at("proc", "/proc", "");
 	mount_at("sysfs", "/sys", "");
 	mount_at("devtmpfs", "/dev", "");
+	mount_at("devpts", "/dev/pts", "");
+	mount_at("tmpfs", "/dev/shm", "mode=1777");
 	mount_at("tmpfs", "/tmp", "mode=1777");
 	mount_at("debugfs", "/sys/kernel/debug", "");
 	mount_at("tracefs", "/sys/kernel/tracing", "");
