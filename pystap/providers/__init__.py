@@ -40,6 +40,6 @@ ENGINES: tuple[str, ...] = (
 )  # fmt: skip
 
 # Those that arm and disarm a site by its condition; hits of the others ask it.
-REARMED = frozenset({"timer", "tracepoint", "kprobe"})
+REARMED = frozenset({"timer", "tracepoint", "kprobe", "uprobe", "perf", "hwbreakpoint"})
 
 __all__ = ["ENGINES", "PROVIDERS", "REARMED"]

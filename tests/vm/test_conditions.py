@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -131,5 +132,84 @@ def test_conditions_that_never_rest(
         done = guests.run(series, module, options=("-c", "sh /tmp/command"))
         assert done.status == 0, done.stderr
         assert done.stdout in (b"hit\n", b"idle\n")
+    for word in ("Oops", "BUG", "WARNING"):
+        assert word not in guest.console
+
+
+USER = """
+global on, calls, returns, samples, writes
+probe procfs("on").write { on = strtol($value, 10) }
+probe process("PROGRAM").function("work") if (on) { calls++ }
+probe process("PROGRAM").function("work").return if (on == 1) { returns += @entry(gettimeofday_us()) > 0 }
+probe perf.sw.cpu_clock.sample(1000000) if (on) { samples++ }
+probe kernel.data("jiffies").write if (on) { writes++ }
+probe procfs("counts").read { $value = sprintf("%d %d %d %d\\n", calls, returns, samples, writes) }
+"""
+
+USER_COMMAND = """
+switch=$(echo /proc/systemtap/*/on)
+look() {
+    sleep 0.5
+    PROGRAM
+    PROGRAM
+    cat ${switch%on}counts
+}
+look
+for value in 1 0 1; do
+    echo $value > $switch
+    look
+done
+"""
+
+USER_FLAPPING = """
+global on, hits
+probe timer.ms(1) { on = !on }
+probe process("PROGRAM").function("work") if (on) { hits++ }
+probe process("PROGRAM").function("work").return if (!on) { hits += @entry(1 + gettimeofday_us()) > 0 }
+probe perf.sw.cpu_clock.sample(100000) if (on) { hits++ }
+probe kernel.data("jiffies").write if (!on) { hits++ }
+probe end { println(hits > 0) }
+"""
+
+
+@pytest.fixture
+def program(series: str, guests: Guests, tmp_path: Path) -> Path:
+    """A program that says whether its function has a breakpoint, here and in the guest."""
+    path = tmp_path / "breakpoint"
+    source = Path(__file__).parent / "user" / "breakpoint.c"
+    subprocess.run(["gcc", "-O1", "-static", "-o", str(path), str(source)], check=True)
+    guests.sh(series, f"mkdir -p {tmp_path}")
+    guests.get(series).put(str(path), path.read_bytes(), 0o755)
+    return path
+
+
+def test_breakpoints_of_programs_samples_and_watches_come_and_go(
+    series: str, guests: Guests, tmp_path: Path, program: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ready(series, tmp_path, capsys, USER.replace("PROGRAM", str(program)))
+    guests.get(series).put("/tmp/command", USER_COMMAND.replace("PROGRAM", str(program)).encode(), 0o755)
+    done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+    assert (done.stderr, done.status) == (b"", 0)
+    lines = done.stdout.decode().splitlines()
+    assert lines[0::3] == lines[1::3] == ["work plain", "work breakpoint", "work plain", "work breakpoint"]
+    none, some, same, more = ([int(n) for n in line.split()] for line in lines[2::3])
+    assert none == [0] * 4
+    assert some[:2] == same[:2] == [2, 2]
+    assert more[:2] == [4, 4]
+    assert 0 < some[2] <= same[2] < more[2]
+    assert 0 < some[3] <= same[3] < more[3]
+
+
+def test_conditions_of_a_program_that_never_rest(
+    series: str, guests: Guests, tmp_path: Path, program: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its breakpoints come and go while it runs; calls under way return as if nothing was."""
+    options = ("-DSTP_ON_THE_FLY_INTERVAL=10000000", "-DSTP_NO_OVERLOAD")
+    module = ready(series, tmp_path, capsys, USER_FLAPPING.replace("PROGRAM", str(program)), *options)
+    guest = guests.get(series)
+    command = f"i=0; while [ $i -lt 100 ]; do {program} || echo broken; i=$((i + 1)); done | sort -u | grep -v work"
+    guest.put("/tmp/command", f"{command}; true".encode(), 0o755)
+    done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+    assert (done.stdout, done.stderr, done.status) == (b"1\n", b"", 0)
     for word in ("Oops", "BUG", "WARNING"):
         assert word not in guest.console

@@ -8,6 +8,7 @@
 #ifndef STAP_ENGINE_HWBREAKPOINT_H
 #define STAP_ENGINE_HWBREAKPOINT_H
 
+#include <linux/cpu.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
 #include "interrupted.h"
@@ -74,6 +75,28 @@ static void stap_hwbreakpoint_arm(unsigned int i)
 				     site->probe->point, PTR_ERR((void __force *)event));
 }
 
+/* A watch that nobody wants for now keeps its place, but is in no CPU's registers. */
+static int stap_hwbreakpoint_rearm(void)
+{
+	unsigned int i, cpu;
+
+	cpus_read_lock();
+	for (i = 0; i < stap_hwbreakpoint_count; i++) {
+		if (!stap_hwbreakpoints[i])
+			continue;
+		for_each_online_cpu(cpu) {
+			struct perf_event *event = *per_cpu_ptr(stap_hwbreakpoints[i], cpu);
+
+			if (event && stap_idle(stap_hwbreakpoint_sites[i].probe))
+				perf_event_disable(event);
+			else if (event)
+				perf_event_enable(event);
+		}
+	}
+	cpus_read_unlock();
+	return 0;
+}
+
 static int stap_hwbreakpoint_start(void)
 {
 	unsigned int i;
@@ -83,7 +106,7 @@ static int stap_hwbreakpoint_start(void)
 		return -ENOMEM;
 	for (i = 0; i < stap_hwbreakpoint_count; i++)
 		stap_hwbreakpoint_arm(i);
-	return 0;
+	return stap_hwbreakpoint_rearm();
 }
 
 static void stap_hwbreakpoint_stop(void)

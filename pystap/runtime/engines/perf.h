@@ -27,6 +27,8 @@ static int stap_perf_arm_cpu(const struct stap_perf_site *site, struct perf_even
 	if (IS_ERR(event))
 		return PTR_ERR(event);
 	events[cpu] = event;
+	if (stap_idle(site->counter.probe))
+		perf_event_disable(event);
 	return 0;
 }
 
@@ -86,6 +88,26 @@ static int stap_perf_cpu_down(unsigned int cpu)
 			perf_event_release_kernel(*event);
 		*event = NULL;
 	}
+	return 0;
+}
+
+/* A counter whose samples nobody wants for now keeps its place, but does not count. */
+static int stap_perf_rearm(void)
+{
+	unsigned int i, cpu;
+
+	cpus_read_lock();
+	for (i = 0; i < stap_perf_count; i++) {
+		for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
+			struct perf_event *event = stap_perf_events[i * nr_cpu_ids + cpu];
+
+			if (event && stap_idle(stap_perf_sites[i].counter.probe))
+				perf_event_disable(event);
+			else if (event)
+				perf_event_enable(event);
+		}
+	}
+	cpus_read_unlock();
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct stap_uprobe {
 	struct uprobe *made;
 	pid_t process;			/* in the first namespace */
 	bool armed;
+	bool refused;			/* for good: it was said once */
 };
 
 static struct stap_uprobe *stap_uprobes;
@@ -259,7 +260,7 @@ static int stap_uprobe_return(struct uprobe_consumer *consumer, unsigned long fu
 
 /* --- arming ---------------------------------------------------------------------------------------------- */
 
-static int stap_uprobe_arm(struct stap_uprobe *u)
+static void stap_uprobe_arm(struct stap_uprobe *u)
 {
 	const struct stap_uprobe_site *site = u->site;
 	int error;
@@ -272,7 +273,39 @@ static int stap_uprobe_arm(struct stap_uprobe *u)
 	}
 	error = stap_uprobe_register(u->inode, site->offset, site->semaphore, &u->consumer, &u->made);
 	u->armed = !error;
-	return error;
+	u->refused = error;
+	if (error)
+		stap_session_message(STAP_ITEM_WARNING,
+				     "probe %s at inode-offset %s:0x%llx registration error [man warning::pass5] (rc %d)",
+				     site->probe->point, site->path, site->offset, error);
+}
+
+/* As conditions say. A consumer that was taken off is put back only when nobody looks at it any more. */
+static int stap_uprobe_rearm(void)
+{
+	bool taken = false;
+	unsigned int i;
+
+	for (i = 0; i < stap_uprobe_count; i++) {
+		struct stap_uprobe *u = &stap_uprobes[i];
+
+		if (!u->armed || !stap_idle(u->site->probe))
+			continue;
+		stap_uprobe_unregister(u->inode, u->site->offset, &u->consumer, u->made);
+		u->armed = false;
+		taken = true;
+		cond_resched();
+	}
+	if (taken)
+		stap_uprobe_unregister_wait();
+	for (i = 0; i < stap_uprobe_count; i++) {
+		struct stap_uprobe *u = &stap_uprobes[i];
+
+		if (!u->armed && !u->refused && u->inode && !stap_idle(u->site->probe))
+			stap_uprobe_arm(u);
+		cond_resched();
+	}
+	return 0;
 }
 
 /* Sites of one file are neighbours in the table, so each file is looked up once. */
@@ -311,11 +344,8 @@ static int stap_uprobe_arm_all(void)
 		error = stap_uprobe_find(u, i ? u - 1 : NULL);
 		if (error)
 			return error;
-		error = stap_uprobe_arm(u);
-		if (error)
-			stap_session_message(STAP_ITEM_WARNING,
-					     "probe %s at inode-offset %s:0x%llx registration error [man warning::pass5] (rc %d)",
-					     u->site->probe->point, u->site->path, u->site->offset, error);
+		if (!stap_idle(u->site->probe))
+			stap_uprobe_arm(u);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
