@@ -12,6 +12,9 @@
 #include <linux/dcache.h>
 #include <asm/irq_regs.h>
 #include "tasks.h"
+#ifdef STAP_NEED_USYMBOLS
+#include "seen.h"
+#endif
 
 enum { STAP_UNWIND_KEPT = 7 };	/* return address, rbx, rbp, r12 to r15 */
 
@@ -189,8 +192,11 @@ static void stap_mapping_extent(struct stap_mapping *m, struct mm_struct *mm, st
 	} while (left-- && area && area->vm_file && file_inode(area->vm_file) == inode);
 }
 
-/* This CPU's own buffer, good until the next search; NULL where no file is mapped there or that can not be asked. */
-static noinline struct stap_mapping *stap_mapping_find(struct stap_context *c, u64 address)
+/*
+ * What the current process has there: this CPU's own buffer, good until the
+ * next search; NULL where no file is mapped there or that can not be asked.
+ */
+static noinline struct stap_mapping *stap_mapping_current(struct stap_context *c, u64 address)
 {
 	struct stap_mapping *m = this_cpu_ptr(&stap_mapping);
 	struct mm_struct *mm = current->mm;
@@ -212,9 +218,50 @@ static noinline struct stap_mapping *stap_mapping_find(struct stap_context *c, u
 	if (m->object)
 		m->bias = m->start - m->object->text_bias;
 	stap_mapping_name(c, m, area->vm_file);
+#ifdef STAP_NEED_USYMBOLS
+	if (!stap_seen_has(file_inode(area->vm_file), m->start))
+		stap_seen_add(file_inode(area->vm_file), m->start, m->end, m->object, m->name);
+#endif
 	mmap_read_unlock(mm);
 	return m;
 }
+
+#ifdef STAP_NEED_USYMBOLS
+
+static struct stap_mapping *stap_mapping_seen(u64 address)
+{
+	struct stap_mapping *m = this_cpu_ptr(&stap_mapping);
+	struct stap_seen found;
+
+	if (!stap_seen_find(address, &found))
+		return NULL;
+	m->object = found.object;
+	m->start = found.start;
+	m->end = found.end;
+	m->bias = found.object ? found.start - found.object->text_bias : 0;
+	strscpy(m->name, found.name ? found.name : found.object->path, sizeof(m->name));
+	return m;
+}
+
+/* The same of an address that may be another process's, even one that has ended: asked by the runner it is. */
+static noinline struct stap_mapping *stap_mapping_find(struct stap_context *c, u64 address)
+{
+	bool ours = current->tgid != stap_runner_pid;
+	struct stap_mapping *m = ours ? stap_mapping_current(c, address) : stap_mapping_seen(address);
+
+	return m ? m : ours ? stap_mapping_seen(address) : stap_mapping_current(c, address);
+}
+
+/* A probe was hit in code of a file, which lies from `start` on in the current process. */
+static __always_inline void stap_mapping_met(struct stap_context *c, const struct inode *inode, u64 start, u64 address)
+{
+	if (unlikely(!stap_seen_has(inode, start)))
+		stap_mapping_current(c, address);
+}
+
+#else
+#define stap_mapping_find stap_mapping_current
+#endif
 
 /* --- tables ---------------------------------------------------------------------------------------------- */
 

@@ -130,7 +130,7 @@ static bool stap_unwind_apply(const struct stap_unwind_rule *rule, u64 *r)
 /* How to leave the frame of an instruction; NULL where nothing is known of it. */
 static const struct stap_unwind_rule *stap_unwind_rule(struct stap_context *c, u64 address)
 {
-	const struct stap_mapping *m = stap_mapping_find(c, address);
+	const struct stap_mapping *m = stap_mapping_current(c, address);
 	const struct stap_object *o = m ? m->object : NULL;
 	s32 k;
 

@@ -255,3 +255,67 @@ def test_locals_are_what_gdb_says(bench: Bench, tmp_path: Path) -> None:
             assert int(values[name], 16) & mask == int(value, 16) & mask, (mine, other)
             known += 1
     assert known > 10
+
+
+def test_containers_of_one_image(bench: Bench) -> None:
+    """Programs on overlays: the file of the layer that they share counts, a copy in an upper layer does not."""
+    waits = bench.programs / "waits"
+    script = f"""
+        probe process("{waits}").function("beat") {{ beats[execname()]++ }}
+        probe process("{waits}").begin {{ begins[execname()]++ }}
+        probe process("{waits}").end {{ ends++ }}
+        probe process("{waits}").syscall {{ calls[execname()]++ }}
+        global beats, begins, ends, calls
+        probe end {{
+            foreach (name+ in begins) println(name, " ", begins[name], " ", beats[name], " ", calls[name] > 0)
+            println(ends)
+        }}
+    """
+    guest = bench.guest()
+    setup = f"""
+        mkdir -p /tmp/box && mount -t tmpfs box /tmp/box && cd /tmp/box && mkdir image one two up1 up2 work1 work2
+        cp {waits} image/first && ln image/first image/second && ln image/first image/changed
+        mount -t overlay -o lowerdir=image,upperdir=up1,workdir=work1 overlay one
+        mount -t overlay -o lowerdir=image,upperdir=up2,workdir=work2 overlay two
+        cp -p one/changed one/copy && mv one/copy one/changed
+        cp {waits} /tmp/waits.kept && mount --bind image/first {waits}
+    """
+    assert guest.sh(setup).stderr == b""
+    try:
+        command = (
+            "sh -c 'cd /tmp/box; chroot one /first 2; unshare -p -f -m chroot two /second 3; chroot one /changed 5'"
+        )
+        lines = bench.run(script, f"{command} > /dev/null")
+    finally:
+        guest.sh(f"umount {waits}; cd /tmp/box; umount one two; cd /; umount /tmp/box")
+    assert lines == ["first 1 2 1", "second 1 3 1", "2"]
+
+
+def test_names_outlive_their_processes(bench: Bench) -> None:
+    """Addresses that were kept are functions and lines at the end, when the processes that had them are gone."""
+    script = """
+        probe process("PROGRAMS/t").function("leaf").call {
+            calls[ubacktrace()]++
+            places[uaddr()] = pid()
+        }
+        probe process("PROGRAMS/fixed").function("leaf").call { places[uaddr()] = pid() }
+        global calls, places, shown
+        probe end {
+            foreach (stack in calls) shown[sprint_usyms(stack)] += calls[stack]
+            foreach (text in shown) printf("%s", text)
+            foreach (address in places)
+                printf("%s %s %s %s\\n", usymname(address), umodname(address), usymdata(address), usymfileline(address))
+        }
+    """
+    command = "PROGRAMS/t > /dev/null; PROGRAMS/t > /dev/null; PROGRAMS/fixed > /dev/null"
+    lines = bench.run(script, command, "-d", "/usr/lib/x86_64-linux-gnu/libc.so.6")
+    stack = [line.partition("+")[0] for line in lines if line.endswith(" [t]")]
+    assert stack[:7] == ["leaf", "mid", "rec", "rec", "rec", "rec", "main"]
+    found = sorted(
+        line.replace(str(bench.programs), "P").replace(str(SOURCES), "S") for line in lines if "leaf " in line
+    )
+    assert [re.sub(r"0x\w+ ", "", line) for line in found] == [
+        "leaf fixed leaf+0x0/[P/fixed] S/t.c:5",
+        "leaf t leaf+0x0/[P/t] S/t.c:5",
+        "leaf t leaf+0x0/[P/t] S/t.c:5",
+    ]
