@@ -378,10 +378,16 @@ class Guest:
             return
         self.put("/tmp/.brought", archive.content())
         steps = ["cd /", "cpio -idmu < /tmp/.brought 2> /dev/null", "rm /tmp/.brought"]
-        steps += [f"insmod {shlex.quote(str(_in_guest(source, self.kernel)))}" for source in wanted]
+        steps += [_load(str(_in_guest(source, self.kernel))) for source in wanted]
         done = self.run(["/bin/sh", "-c", " && ".join(steps)], keep_input=True)
         if done.status:
             raise StapError(f"the guest could not be set up: {os.fsdecode(done.stderr).strip()}")
+
+
+def _load(path: str) -> str:
+    """The command that loads a module, unless the guest's own devices have brought it in."""
+    name = path.rpartition("/")[2].partition(".")[0].replace("-", "_")
+    return f"{{ grep -q '^{name} ' /proc/modules || insmod {shlex.quote(path)}; }}"
 
 
 def _base_archive(kernel: Kernel) -> Initramfs:

@@ -199,6 +199,12 @@ def test_unknown_module(kernel: kernels.Kernel) -> None:
         pass
 
 
+def test_a_module_that_its_own_devices_need(kernel: kernels.Kernel) -> None:
+    """What the guest has loaded for itself is not loaded again."""
+    with Guest(kernel, modules=("virtio_net", "dummy")) as guest:
+        assert guest.sh("grep -Ec '^(virtio_net|dummy|virtio_ring) ' /proc/modules").stdout == b"3\n"
+
+
 def test_what_a_guest_cannot_do() -> None:
     with pytest.raises(StapError, match="-x names a process"):
         run(Path("x.ko"), RunOptions(vm="6.1", target_pid=1))
