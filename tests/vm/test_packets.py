@@ -290,3 +290,35 @@ def test_netfilter_priorities(lab: Lab) -> None:
     """Handlers run by priority, whatever their order in the script: for a datagram and its refusal."""
     (line,) = lab.lines(ORDER, "net udp 10.1.0.2 9 1")
     assert line.split() == ["first", "-5", "0", "42", "last"] * 2
+
+
+COUNTED = "for p in 1 $(cat /tmp/a) $(cat /tmp/b); do nsenter -t $p -n cat /proc/net/snmp /proc/net/netstat; done"
+REACHED = frozenset(  # by the workload, DelayedACKs nearly always; the others stay 0 on both sides
+    "InReceives OutRequests ForwDatagrams InNoRoutes ReasmReqds FragOKs ActiveOpens PassiveOpens AttemptFails"
+    " EstabResets InSegs OutSegs OutRsts ListenDrops ListenOverflows".split()
+)
+
+
+def counters(lab: Lab) -> Counter[str]:
+    """What /proc/net/snmp and netstat of all name spaces add up to."""
+    found: Counter[str] = Counter()
+    rows = [line.split() for line in lab.sh(COUNTED).splitlines()]
+    for names, values in zip(rows[::2], rows[1::2], strict=True):
+        found.update({name: int(value) for name, value in zip(names[1:], values[1:], strict=True)})
+    return found
+
+
+def test_counters_of_ip_and_tcp(lab: Lab) -> None:
+    """ipmib, tcpmib and linuxmib count what the kernel counts."""
+    lab.guest()
+    before = counters(lab)
+    lines = lab.lines("counters.stp", (SCRIPTS / "count.sh").read_text(), "-DMAXTRYLOCK=100000")
+    after = counters(lab)
+    seen = {name: int(value) for name, value in (line.split() for line in lines if line.count(" ") == 1)}
+    assert {name for name, value in seen.items() if value} - {"DelayedACKs"} == REACHED
+    assert {n: value for n, value in seen.items() if value != after[n] - before[n]} == {}
+    assert "port 2 2 2 1" in lines
+    assert {line for line in lines if line.startswith("forw")} == {"forwarded 10.1.0.2 4", "forwarded 10.2.0.2 4"}
+    assert {line for line in lines if line.startswith("cut")} == {
+        "cut 127.0.0.1 2", "cut 10.1.0.2 1", "cut 10.2.0.2 1",
+    }  # fmt: skip

@@ -30,3 +30,6 @@ in_b net serve 10.2.0.2 53/udp > /dev/null &
 in_b net serve fd02::2 53/udp > /dev/null &
 net serve 10.1.0.1 4242 >/dev/null &
 net serve fd01::1 4242 >/dev/null &
+net serve 127.0.0.1 4242 > /dev/null &
+net serve ::1 4242 > /dev/null &
+net serve 127.0.0.1 53/udp > /dev/null &

@@ -5,6 +5,7 @@
  *   net serve ADDR PORT       takes connections and answers each with what it says, or datagrams (PORT/udp)
  *   net tcp ADDR PORT BYTES   connects, sends BYTES bytes and one urgent one, reads them back, says its own port
  *   net udp ADDR PORT BYTES   sends one datagram of BYTES bytes, waits for the answer
+ *   net full ADDR PORT        listens, and connects more often than it will accept; breaks one connection off
  *   net frame DEVICE HEX      sends a whole Ethernet frame
  */
 #define _GNU_SOURCE
@@ -137,7 +138,30 @@ static void talk(int type, const char *where, const char *port, const char *coun
 		got += n;
 	}
 	printf("%d %d %d\n", port_of(&own), want, got);
+	if (type == SOCK_STREAM)
+		usleep(60000);	/* the last acknowledgement is put off for 40 ms */
 	close(s);
+}
+
+static void full(const char *where, const char *port)
+{
+	struct linger now = {1, 0};
+	union any own;
+	socklen_t length = address(&own, where, atoi(port));
+	int on = 1, s = socket(own.any.sa_family, SOCK_STREAM, 0), taken;
+
+	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(s, &own.any, length) || listen(s, 1))
+		err(1, "%s %s", where, port);
+	for (int k = 0; k < 4; k++) {
+		int c = socket(own.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+		connect(c, &own.any, length);
+		usleep(10000);
+	}
+	taken = accept(s, NULL, NULL);
+	setsockopt(taken, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(taken);
 }
 
 static void frame(const char *device, const char *text)
@@ -161,6 +185,8 @@ int main(int argc, char **argv)
 		serve(argv[2], argv[3]);
 	else if (!strcmp(argv[1], "frame"))
 		frame(argv[2], argv[3]);
+	else if (!strcmp(argv[1], "full"))
+		full(argv[2], argv[3]);
 	else
 		talk(strcmp(argv[1], "udp") ? SOCK_STREAM : SOCK_DGRAM, argv[2], argv[3], argv[4]);
 	return 0;
