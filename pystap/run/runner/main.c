@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -140,28 +141,31 @@ static void catch_signals(void)
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* -- a command of the control file, written by a thread so that output flows meanwhile -- */
+/*
+ * -- a command of the control file --
+ *
+ * The first thread writes it, so that begin and end probes run in a task that is its process's first (its tid is its pid,
+ * and it is in the kernel's list of tasks). The thread of the session lets output flow meanwhile.
+ */
 
-struct request {
+static struct {
 	enum stap_command_type type;
 	pid_t target;
 	int done;		/* pipe */
 	int error;
-};
+} order;
+static sem_t ordered;
 
-static void *perform(void *argument)
+static void perform(void)
 {
-	struct request *request = argument;
-
-	request->error = 0;
-	if (request->type == STAP_COMMAND_START) {
-		if (!control_start(control, request->target))
-			request->error = errno;
+	order.error = 0;
+	if (order.type == STAP_COMMAND_START) {
+		if (!control_start(control, order.target))
+			order.error = errno;
 	} else {
 		control_stop(control);
 	}
-	close(request->done);
-	return NULL;
+	close(order.done);
 }
 
 /* Reads what signals came; true if one of them asks to end. */
@@ -183,16 +187,15 @@ static bool signalled(void)
 /* Relays while the request runs; a signal meanwhile: another one is counted in `asked`. */
 static int request(enum stap_command_type type, pid_t target, bool *asked)
 {
-	static struct request order;
 	struct pollfd waits[2];
-	pthread_t thread;
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC))
 		return errno;
-	order = (struct request){ .type = type, .target = target, .done = ends[1] };
-	if (pthread_create(&thread, NULL, perform, &order))
-		return EAGAIN;
+	order.type = type;
+	order.target = target;
+	order.done = ends[1];
+	sem_post(&ordered);
 	waits[0] = (struct pollfd){ .fd = ends[0], .events = POLLIN };
 	waits[1] = (struct pollfd){ .fd = signals, .events = POLLIN };
 	for (;;) {
@@ -211,7 +214,6 @@ static int request(enum stap_command_type type, pid_t target, bool *asked)
 		relay_pass();
 	}
 	close(ends[0]);
-	pthread_join(thread, NULL);
 	return order.error;
 }
 
@@ -369,9 +371,32 @@ static int session(void)
 	return errors_seen || failed ? 1 : 0;
 }
 
-int main(int argc, char **argv)
+/* The session and what is to be done after it; the process ends with it, whatever the first thread is at. */
+static void *session_thread(void *nothing)
 {
 	int lock, status = 1;
+
+	if (control >= 0)
+		status = session();
+	else if (options.attach)
+		detached = true;	/* there is no such module, or another runner has it */
+	close(control);
+	if (!detached) {
+		lock = module_lock();
+		if (!module_remove(module.name, forced ? 1 : 10)) {
+			say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
+			status = 1;
+		}
+		module_unlock(lock);
+	}
+	dismiss_guardian();
+	exit(status);
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+	int lock;
 
 	setvbuf(stderr, NULL, _IOLBF, 0);
 	read_options(argc, argv);
@@ -398,21 +423,14 @@ int main(int argc, char **argv)
 	tell_guardian();
 	control = control_open(module.name);
 	module_unlock(lock);
-	if (control >= 0)
-		status = session();
-	else if (options.attach)
-		detached = true;	/* there is no such module, or another runner has it */
-	close(control);
-	if (detached) {
-		dismiss_guardian();
-		return status;
+	sem_init(&ordered, 0, 0);
+	if (pthread_create(&thread, NULL, session_thread, NULL)) {
+		say("ERROR: cannot start a thread: %s\n", strerror(EAGAIN));
+		close(control);
+		control = -1;
+		session_thread(NULL);
 	}
-	lock = module_lock();
-	if (!module_remove(module.name, forced ? 1 : 10)) {
-		say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
-		status = 1;
-	}
-	module_unlock(lock);
-	dismiss_guardian();
-	return status;
+	for (;;)
+		if (!sem_wait(&ordered))
+			perform();
 }
