@@ -18,6 +18,7 @@ from typing import Any
 from pystap import STAP_VERSION, __version__, paths
 from pystap.diagnostics import StapError
 from pystap.options import Options
+from pystap.tunables import checked
 
 USAGE = """Usage: pystap [options] FILE [args]         Run the script in a file.
    or: pystap [options] -                   Run the script on standard input.
@@ -175,6 +176,7 @@ def parse(words: list[str]) -> Options:
         if action is not None:
             action(values, value)
     options = _positional(replace(Options(), **values), rest)
+    options = replace(options, defines=checked(options.defines))
     _check_consistency(options)
     return options
 

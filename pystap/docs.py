@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pystap import __version__, explain, paths
+from pystap.tunables import TUNABLES
 
 __all__ = [
     "Entry",
@@ -206,6 +207,11 @@ def command_page() -> str:
             lines += [".SS " + line.rstrip(":")]
         elif line.strip():
             lines += [_roff(line.strip()) if line.startswith(" ") else f".PP\n{_roff(line)}"]
+    lines += [".SH TUNABLES", "Set by", ".BR \\-D .", "Other names reach the C of the module as they are."]
+    for tunable in TUNABLES:
+        default = f" (default: {tunable.default})" if tunable.default else ""
+        value = "" if tunable.low is None else "=N"
+        lines += [".TP", f".B {_roff(tunable.name + value)}", _roff(tunable.meaning + default)]
     lines += [".SH SEE ALSO", "pystapprobes(3stap), tapset::*(3stap)"]
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,7 @@
  * conditions.h: probes with `if (...)` are disarmed while the condition is
  * false. Work that may sleep looks at all conditions at every interval, and
  * soon after a handler that writes what they read has left; what changed is
- * told to the engines. Hits ask the condition as well (context.h), so that this
+ * told to the engines. Hits ask the condition as well (entry.h), so that this
  * is about cost only, never about which hits are served but for those that come
  * before an engine has armed again. stap_conditions_notice() may run in any
  * context, NMI included, with preemption off; all else sleeps and takes no lock

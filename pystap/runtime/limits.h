@@ -57,6 +57,9 @@
 #if defined(STAP_NO_OVERLOAD) || defined(STAP_SUPPRESS_TIME_LIMITS_ENABLE)
 #define STP_NO_OVERLOAD
 #endif
+#ifdef STP_ALIBI
+#undef STP_TIMING			/* nothing runs whose time could be told */
+#endif
 #ifndef HIST_WIDTH
 #define HIST_WIDTH 50
 #endif

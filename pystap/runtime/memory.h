@@ -7,9 +7,18 @@
 #ifndef STAP_MEMORY_H
 #define STAP_MEMORY_H
 
-/* What is asked for beyond what is free would be taken from others, by the OOM killer in the end. */
+/* STP_MAXMEMORY bounds all of the module's together. What is asked for beyond what is free would be taken from others, by the OOM killer in the end. */
 static bool stap_memory_fits(u64 bytes)
 {
+#ifdef STP_MAXMEMORY
+	static u64 asked;
+
+	asked += bytes;
+	if (asked > (u64)STP_MAXMEMORY << 10) {
+		pr_err("%s: needs more memory than STP_MAXMEMORY=%d kB\n", module_name(THIS_MODULE), STP_MAXMEMORY);
+		return false;
+	}
+#endif
 	return bytes >> PAGE_SHIFT < (u64)max_t(long, si_mem_available(), 0);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * report.h: what is told at the end of a session: why hits were skipped and,
- * with -t, how often and how long each probe ran. Stands before the engines in
+ * with -t, how often and how long each probe ran (with STP_ALIBI: was hit). Stands before the engines in
  * the module's table, so that it starts first and stops last. Process context.
  */
 #ifndef STAP_REPORT_H
@@ -89,6 +89,22 @@ static void stap_report_timing(void)
 		if (atomic_read(&stap_locks[i]->timeouts))
 			stap_session_message(STAP_ITEM_WARNING, "Skipped due to global '%s' lock timeout: %d",
 					     stap_locks[i]->name, atomic_read(&stap_locks[i]->timeouts));
+}
+#elif defined(STP_ALIBI)
+static void stap_report_timing(void)
+{
+	unsigned int i;
+
+	stap_session_message(STAP_ITEM_TEXT, "----- probe hit report: \n");
+	for (i = 0; i < stap_probe_count; i++) {
+		const struct stap_probe *probe = &stap_probes[i];
+
+		if (atomic_read(&probe->alibi))
+			stap_session_message(STAP_ITEM_TEXT, "%s, (%s), hits: %d, from: %s, index: %u\n", probe->point,
+					     probe->position, atomic_read(&probe->alibi),
+					     probe->derived ? probe->derived : probe->written, probe->index);
+	}
+	stap_report_skipped_probes(false);
 }
 #else
 static void stap_report_timing(void)

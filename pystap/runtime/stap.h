@@ -18,7 +18,9 @@
 #include "strings.h"		/* script strings, by words */
 #include "stat.h"		/* one CPU's statistics, and their sum */
 #include "transport.h"		/* records -> relay buffers */
-#include "context.h"		/* one handler run: in, out, errors, storage */
+#include "context.h"		/* one handler run: what it has, its error */
+#include "entry.h"		/* its way in and out */
+#include "storage.h"		/* contexts, and the room of calls */
 #include "access.h"		/* memory and registers of what is probed */
 #include "lock.h"		/* globals' locks */
 #include "map.h"		/* associative arrays */

@@ -10,6 +10,8 @@
 #include "stat.h"
 #include "session.h"
 #include "context.h"
+#include "entry.h"
+#include "storage.h"
 #include "access.h"
 #include "lock.h"
 #include "map.h"
