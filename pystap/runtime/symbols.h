@@ -2,8 +2,9 @@
 /*
  * symbols.h: addresses of kernel and module symbols, and the names of
  * addresses. Lookups by address may run in any context (the kernel's own
- * sprint_symbol() does not lock); lookups by name run when the session loads,
- * through the address of kallsyms_lookup_name(), which a kprobe tells.
+ * sprint_symbol() does not lock); lookups by name run when the session loads
+ * and when a module does, through the address of kallsyms_lookup_name(),
+ * which a kprobe tells.
  *
  * For tapsets (pragma:symbols):
  *	stap_symbol_find(c, address, &found)	found.name .module .offset .size
@@ -58,11 +59,39 @@ static unsigned long stap_symbol_lookup(const char *module, const char *name)
 	return stap_kallsyms_lookup_name(full);
 }
 
+/* A module that is loaded later brings its symbols; one that goes takes them along. Before its probes are armed. */
+static int stap_symbols_module_event(struct notifier_block *self, unsigned long event, void *data)
+{
+	const struct module *module = data;
+	unsigned int i;
+
+	if (event != MODULE_STATE_COMING && event != MODULE_STATE_GOING)
+		return NOTIFY_DONE;
+	for (i = 0; i < stap_symbol_count; i++) {
+		struct stap_symbol *symbol = &stap_symbols[i];
+
+		if (symbol->module && !strcmp(symbol->module, module->name))
+			WRITE_ONCE(symbol->address, event == MODULE_STATE_COMING ?
+				   stap_symbol_lookup(symbol->module, symbol->name) : 0);
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block stap_symbols_notifier = {
+	.notifier_call = stap_symbols_module_event,
+	.priority = 1,
+};
+static bool stap_symbols_of_modules;
+
 static int stap_symbols_load(void)
 {
 	unsigned int i;
 
 	stap_kallsyms_lookup_name = stap_kallsyms_find();
+	for (i = 0; i < stap_symbol_count; i++)
+		stap_symbols_of_modules |= stap_symbols[i].module != NULL;
+	if (stap_symbols_of_modules && register_module_notifier(&stap_symbols_notifier) < 0)
+		stap_symbols_of_modules = false;
 	for (i = 0; i < stap_symbol_count; i++)
 		stap_symbols[i].address = stap_symbol_lookup(stap_symbols[i].module, stap_symbols[i].name);
 	return 0;
@@ -70,17 +99,21 @@ static int stap_symbols_load(void)
 
 static void stap_symbols_unload(void)
 {
+	if (stap_symbols_of_modules)
+		unregister_module_notifier(&stap_symbols_notifier);
+	stap_symbols_of_modules = false;
 }
 
 /* A symbol that generated code names by its number. */
 static __maybe_unused s64 stap_symbol_address(struct stap_context *c, u32 number)
 {
 	const struct stap_symbol *symbol = &stap_symbols[number];
+	unsigned long address = READ_ONCE(symbol->address);
 
-	if (unlikely(!symbol->address))
+	if (unlikely(!address))
 		stap_fail_format(c, 0, "the symbol %s of %s is not there", symbol->name,
 				 symbol->module ? symbol->module : "the kernel");
-	return symbol->address;
+	return address;
 }
 
 /* Takes "name+0x12/0x34 [module]" apart. */
