@@ -16,6 +16,7 @@ AARCH64 = Arch(
     },
     arguments=(0, 1, 2, 3, 4, 5, 6, 7),
     result=0,
+    second_result=1,
     stack_pointer=31,
     program_counter=32,
     return_address=30,

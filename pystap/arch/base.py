@@ -25,6 +25,7 @@ class Arch:
     registers: dict[int, Register]
     arguments: tuple[int, ...]  # integer argument registers, in order
     result: int
+    second_result: int  # the second word of a struct of two
     stack_pointer: int
     program_counter: int
     return_address: int | None  # the register that holds it at entry; None: on the stack

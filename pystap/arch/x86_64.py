@@ -30,6 +30,7 @@ X86_64 = Arch(
     },
     arguments=(5, 4, 1, 2, 8, 9),
     result=0,
+    second_result=1,
     stack_pointer=7,
     program_counter=16,
     return_address=None,

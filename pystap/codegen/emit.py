@@ -234,7 +234,10 @@ class Emitter:
 
     def set_field(self, op: ir.SetField) -> None:
         """What an engine passes on."""
-        self.write(f"c->{names.identifier(op.name)} = {self.value(op.value)};")
+        if op.name == "retval":
+            self.write(f"stap_set_retval(c, {self.value(op.value)});")
+        else:
+            self.write(f"c->{names.identifier(op.name)} = {self.value(op.value)};")
         self.check_if(may_fail(op.value))
 
     def call(self, op: ir.Call) -> None:

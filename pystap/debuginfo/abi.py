@@ -6,7 +6,7 @@ import re
 
 from pystap.arch import Arch
 from pystap.debuginfo.api import Kind, Part, Root
-from pystap.debuginfo.ctype import CType, Enum, FunctionType, Int, Struct, Void, size_of, strip
+from pystap.debuginfo.ctype import CType, Enum, Float, FunctionType, Int, Struct, Void, size_of, strip
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Binary, Bits, Const, Expr, Field, Reg, Space
 
@@ -106,6 +106,25 @@ def narrow(value: Expr, ctype: CType) -> Expr:
     if not isinstance(plain, (Int, Enum)) or size not in (1, 2, 4):
         return value
     return Bits(value, 0, 8 * size, plain.signed)
+
+
+def returned(ctype: CType, arch: Arch, space: Space) -> Root:
+    """What a function has returned, when it is back at its caller."""
+    plain = strip(ctype)
+    value, size = Field("retval"), size_of(plain)
+    if not isinstance(plain, Struct) or size <= arch.word:
+        return Root(narrow(value, ctype), ctype)
+    if size > 2 * arch.word:  # the caller gave it memory, of which the address comes back
+        return Root(value, ctype, in_memory=True)
+    if _has_float(plain):
+        raise Unresolved("structs with floating-point members are returned in registers that a probe does not see")
+    second = Reg(arch.second_result, space)
+    return Root(Const(0), ctype, parts=(Part(0, arch.word, value), Part(arch.word, size - arch.word, second)))
+
+
+def _has_float(struct: Struct) -> bool:
+    inner = [strip(m.type.get()) for m in struct.members]
+    return any(isinstance(t, Float) or (isinstance(t, Struct) and _has_float(t)) for t in inner)
 
 
 def _alternatives(names: object) -> str:

@@ -72,7 +72,7 @@ class Part:
 
         def scope() -> Scope:
             found = self.dwarf.scope_at(address)
-            return ReturnScope(found) if is_return else found
+            return ReturnScope(found, self.dwarf.arch) if is_return else found
 
         return Resolved(
             self.site(address, is_return, maxactive, caller),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pystap.debuginfo.abi import UnknownScope, narrow
+from pystap.arch import X86_64, Arch
+from pystap.debuginfo.abi import UnknownScope, returned
 from pystap.debuginfo.api import Activation, Kind, Root, Scope
 from pystap.debuginfo.ctype import CType, Int
 from pystap.diagnostics import Unresolved
-from pystap.ir.nodes import Field, Space
+from pystap.ir.nodes import Space
 
 LONG = Int("long int", 8, True)
 
@@ -68,9 +69,10 @@ def _readable(scope: Scope) -> Iterator[tuple[str, CType]]:
 class ReturnScope:
     """The scope of a return probe: the function's own, and `$return` where the engine leaves it."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, arch: Arch = X86_64) -> None:
         self.space = scope.space
         self._scope = scope
+        self._arch = arch
 
     def lookup(self, name: str) -> Root:
         """`$return`, or the variable `name` (whose value at the entry is meant)."""
@@ -79,7 +81,7 @@ class ReturnScope:
         result = self.result()
         if result is None:
             raise Unresolved("function has no return value: identifier '$return'")
-        return Root(narrow(Field("retval"), result), result)
+        return returned(result, self._arch, self.space)
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Names of one kind."""

@@ -315,6 +315,14 @@ static __always_inline struct pt_regs *stap_registers(const struct stap_context 
 	return c->regs ? c->regs : c->uregs;
 }
 
+/* Guru mode: $return = value. The caller of the probed function sees it. */
+static __maybe_unused noinline void stap_set_retval(struct stap_context *c, s64 value)
+{
+	c->retval = value;
+	if (c->is_return && stap_registers(c))
+		regs_set_return_value(stap_registers(c), value);
+}
+
 static __always_inline s64 stap_ip(const struct stap_context *c)
 {
 	if (c->ip)
