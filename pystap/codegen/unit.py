@@ -77,7 +77,7 @@ class Unit:
         if isinstance(node, ir.Binary):
             return node.operator in "/%"
         if isinstance(node, ir.Field):
-            return node.name not in ("ip", "sp", "retval", "verdict", "arg")
+            return node.name not in ("ip", "sp", "retval", "verdict", "arg", "cpu_offset")
         if isinstance(node, ir.Print | ir.Sprint):
             return "m" in node.format or "M" in node.format
         return not isinstance(node, (*_SAFE, *_HARMLESS))

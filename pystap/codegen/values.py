@@ -19,6 +19,7 @@ _FIELDS = {
     "sp": "stap_sp(c)",
     "retval": "c->retval",
     "verdict": "c->verdict",
+    "cpu_offset": "(s64)__my_cpu_offset",
 }
 _ARITHMETIC = {"+": "(s64)((u64){0} + (u64){1})", "-": "(s64)((u64){0} - (u64){1})", "*": "(s64)((u64){0} * (u64){1})"}
 _BITWISE = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pystap.debuginfo.ctype import CType, FunctionType
-from pystap.ir.nodes import Expr, Space
+from pystap.ir.nodes import Binary, Expr, Field, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Part:
     size: int
     value: Expr | None
     in_memory: bool = False  # `value` is their address
+    target: Callable[[], Root] | None = None  # of a pointer: as Root's
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,13 @@ class Root:
     type: CType
     in_memory: bool = False
     writable: bool = False
-    parts: tuple[Part, ...] = ()  # of a struct that is scattered: `value` says nothing then
+    parts: tuple[Part, ...] = ()  # of a value that is scattered: `value` says nothing then
+    target: Callable[[], Root] | None = None  # of a pointer to what is kept in no memory: that; `value` says nothing
+
+
+def of_this_cpu(address: Expr) -> Expr:
+    """The address of this CPU's copy of a per-cpu variable, from what its symbol says."""
+    return Binary("+", address, Field("cpu_offset"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from pystap.debuginfo import dw
-from pystap.debuginfo.api import Activation, Address, Function, Part, Root, Tracepoint
+from pystap.debuginfo.api import Activation, Address, Function, Part, Root, Tracepoint, of_this_cpu
 from pystap.debuginfo.cfa import Rule
-from pystap.debuginfo.ctype import CType, Struct, Void, strip
+from pystap.debuginfo.ctype import Array, CType, Struct, Void, size_of, strip
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf_code import DwarfCode
 from pystap.debuginfo.dwarf_file import TYPE_TAGS, Covering
 from pystap.debuginfo.dwarf_scope import DwarfScope
 from pystap.debuginfo.index import Entry
-from pystap.debuginfo.location import Frame, Piece, Place, evaluate, location_at
+from pystap.debuginfo.location import Frame, Piece, Place, constant_pieces, evaluate, location_at
 from pystap.debuginfo.ranges import entry_pc
 from pystap.debuginfo.spec import Spec, file_matches
 from pystap.diagnostics import Unresolved
@@ -38,6 +39,15 @@ class Dwarf(DwarfCode):
                 if die.tag in TYPE_TAGS and die.name == short and _named(die, kind) and not die.get(dw.DECLARATION):
                     return self.types.at(die)
         raise Unresolved(f"type definition '{name}' not found in '{self.module or 'kernel'}'")
+
+    def enumerator(self, name: str) -> int | None:
+        """The value of an enumerator of any enum outside of functions; None where there is none of that name."""
+        for offset in self.sections.unit_offsets:
+            for die in _enums(self.sections.unit(offset).root):
+                for value in die.children():
+                    if value.name == name and value.tag == dw.ENUMERATOR:
+                        return value.number(dw.CONST_VALUE) or 0
+        return None
 
     def variable(self, name: str, unit: str | None = None) -> Root:
         """A global or static variable, of a unit (a file, by its path's tail) where one is given."""
@@ -78,14 +88,38 @@ class Dwarf(DwarfCode):
         ctype = self.types.of(die)
         constant = die.attributes.get(dw.CONST_VALUE)
         if constant is not None and dw.LOCATION not in die.attributes:
-            return Root(Const(_constant(constant[1])), ctype)
-        place = evaluate(location_at(die, frame.pc), frame, die.unit)
+            place = _constant(constant[1])
+        else:
+            place = evaluate(location_at(die, frame.pc), frame, die.unit)
+        if place.points:
+            return Root(Const(0), ctype, target=self._pointed(place.points, frame))
         if place.pieces:
-            if isinstance(strip(ctype), Struct):
-                return Root(Const(0), ctype, parts=_parts(place.pieces))
+            if isinstance(strip(ctype), (Struct, Array)):
+                return Root(Const(0), ctype, parts=tuple(self._parts(place.pieces, frame)))
             place = _gather(die.name, place)
         in_memory = place.in_memory
         return Root(place.value, ctype, in_memory, writable=in_memory or isinstance(place.value, Reg))
+
+    def _pointed(self, points: tuple[int, int], frame: Frame) -> Callable[[], Root]:
+        """What an optimized-out pointer points at: a DIE's value, from some byte of it on."""
+        offset, start = points
+
+        def target() -> Root:
+            found = self.root_of(self.sections.die(offset), frame)
+            if found.in_memory:
+                return replace(found, value=Binary("+", found.value, Const(start))) if start else found
+            parts = found.parts or (Part(0, size_of(found.type) or 8, found.value, target=found.target),)
+            return replace(found, parts=tuple(replace(p, offset=p.offset - start) for p in parts))
+
+        return target
+
+    def _parts(self, pieces: tuple[Piece, ...], frame: Frame) -> Iterator[Part]:
+        """A value in pieces, by offset."""
+        offset = 0
+        for piece in pieces:
+            target = self._pointed(piece.points, frame) if piece.points else None
+            yield Part(offset, piece.size, piece.value, piece.in_memory, target)
+            offset += piece.size
 
     def activation(self, die: Die, pc: int, frame: Frame) -> Activation | None:
         """How a call of the function at an address is told from others; None where no frame table covers it."""
@@ -136,11 +170,24 @@ class Dwarf(DwarfCode):
         """Where a link-time address is at run time."""
         if self._anchor is not None:
             symbol, base = self._anchor
-            return SymbolAddress(symbol, address - base) if address >= base else Const(address)  # else: per-cpu
+            return SymbolAddress(symbol, address - base) if address >= base else of_this_cpu(Const(address))
         where = self._cover(address)
         if where is None:
             raise Unresolved(f"no symbol covers {address:#x}")
-        return SymbolAddress(where.symbol, where.offset, self.module)
+        found = SymbolAddress(where.symbol, where.offset, self.module)
+        return of_this_cpu(found) if where.per_cpu else found
+
+
+def _enums(root: Die) -> Iterator[Die]:
+    """The enums of a unit, those in structs and namespaces too."""
+    for die in root.children():
+        if die.tag == dw.ENUMERATION_TYPE:
+            yield die
+        elif die.tag in _HOLD_ENUMS and die.abbrev.children:
+            yield from _enums(die)
+
+
+_HOLD_ENUMS = (dw.STRUCTURE_TYPE, dw.UNION_TYPE, dw.CLASS_TYPE, dw.NAMESPACE)
 
 
 def _named(die: Die, kind: str) -> bool:
@@ -148,22 +195,13 @@ def _named(die: Die, kind: str) -> bool:
     return known == kind or (kind == "" and known != "enum") or {known, kind} == {"struct", "class"}
 
 
-def _constant(value: object) -> int:
+def _constant(value: object) -> Place:
     if isinstance(value, bytes):
         if len(value) > 8:
-            raise Unresolved("its value is a constant of more than 8 bytes")
+            return Place(Const(0), False, tuple(constant_pieces(value)))
         value = int.from_bytes(value, "little")
     assert isinstance(value, int)
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _parts(pieces: tuple[Piece, ...]) -> tuple[Part, ...]:
-    """A struct in pieces, by offset."""
-    out, offset = [], 0
-    for piece in pieces:
-        out.append(Part(offset, piece.size, piece.value, piece.in_memory))
-        offset += piece.size
-    return tuple(out)
+    return Place(Const(value - (1 << 64) if value >> 63 else value), False)
 
 
 def _gather(name: str, place: Place) -> Place:

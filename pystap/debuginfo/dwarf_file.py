@@ -26,6 +26,7 @@ class Covering(NamedTuple):
     probeable: bool = True
     fentry: bool = False  # the symbol begins with an ftrace call
     place: int = 0  # the symbol's own address, as its module or kernel counts
+    per_cpu: bool = False  # each CPU has a copy of it
 
 
 Cover = Callable[[int], "Covering | None"]  # link-time address -> the symbol that holds it

@@ -25,7 +25,7 @@ from pystap.debuginfo.sections import Sections, uleb
 from pystap.debuginfo.symtab import NameTable
 
 T = TypeVar("T")
-FORMAT = "dwarf-3"
+FORMAT = "dwarf-4"
 _PROGRESS_AFTER = 0.7  # seconds: a progress line only where one waits
 WORTH_KEEPING = 1 << 20  # bytes of .debug_info: smaller files are walked in less time than a look-up saves
 _PARALLEL_FROM = 8 << 20  # bytes of .debug_info
@@ -70,7 +70,7 @@ class Index:
 
     def variables(self, name: str) -> list[Entry]:
         """Global and static variables of that name."""
-        return [e for p in self._names.find(name) if p[0] == "v" for e in self._entries(name, p)]
+        return [e for p in self._names.find(name) if p[0] in "vc" for e in self._entries(name, p)]
 
     def _entries(self, name: str, payload: str) -> Iterator[Entry]:
         kind, file, line, external, rest = payload.split("\t", 4)
@@ -104,12 +104,18 @@ def build(dwarf: Sections) -> tuple[bytes, array[int]]:
     """Walks the whole file, in two processes where it is large; shows progress where it takes long."""
     found: dict[tuple[str, str, int, bool], list[tuple[int, int]]] = {}
     lines: list[str] = []
+    constants: dict[tuple[str, str, int], str] = {}  # those of headers are the same in each unit
     for entries in walk(dwarf, _scan_units):
         for name, kind, file, line, external, die, pc in entries:
             if kind == "i":
                 found.setdefault((name, file, line, external), []).append((pc, die))
+                continue
+            text = f"{name}\t{kind}\t{file}\t{line}\t{int(external)}\t{die:x}\t{pc:x}"
+            if kind != "c":
+                lines.append(text)
             else:
-                lines.append(f"{name}\t{kind}\t{file}\t{line}\t{int(external)}\t{die:x}\t{pc:x}")
+                constants.setdefault((name, file, line), text)
+    lines += constants.values()
     numbers: array[int] = array("Q")
     for (name, file, line, external), copies in found.items():
         lines.append(f"{name}\ti\t{file}\t{line}\t{int(external)}\t{len(numbers) // 2:x}\t{len(copies):x}")
@@ -233,6 +239,7 @@ class _Scan:
         self._functions: list[tuple[int, int, int]] = []  # origin, die, pc
         self._copies: list[tuple[int, int, int]] = []
         self._variables: list[int] = []
+        self._constants: list[int] = []  # variables of which only the value is known
 
     def run(self) -> None:
         """Visits every entry that may hold code, jumping over types and call sites."""
@@ -267,8 +274,11 @@ class _Scan:
         die = self._unit.die(start)
         at = die.end
         if action == _VARIABLE:
-            if dw.LOCATION in die.attributes and _static(die.attributes[dw.LOCATION]):
+            location = die.attributes.get(dw.LOCATION)
+            if location is not None and _static(location):
                 self._variables.append(start)
+            elif location is None and start >= inside and dw.CONST_VALUE in die.attributes:
+                self._constants.append(start)
             return at, inside
         pc = entry_pc(die)
         if pc:
@@ -276,6 +286,8 @@ class _Scan:
             (self._functions if action == _FUNCTION else self._copies).append((origin, start, pc))
         elif action == _FUNCTION and die.abbrev.children and not _may_hold_code(die.attributes):
             return die.past(), inside
+        if action == _FUNCTION and die.abbrev.children and start >= inside:
+            inside = die.past()
         return at, inside
 
     def entries(self) -> list[tuple[Any, ...]]:
@@ -286,10 +298,11 @@ class _Scan:
                 name, file, line, external = self._declaration(origin)
                 if name:
                     out.append((name, kind, file, line, external, die, pc))
-        for start in self._variables:
-            name, file, line, external = self._declaration(start)
-            if name:
-                out.append((name, "v", file, line, external, start, 0))
+        for kind, starts in (("v", self._variables), ("c", self._constants)):
+            for start in starts:
+                name, file, line, external = self._declaration(start)
+                if name:
+                    out.append((name, kind, file, line, external, start, 0))
         return out
 
     def _declaration(self, offset: int) -> tuple[str, str, int, bool]:

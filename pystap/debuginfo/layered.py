@@ -76,7 +76,9 @@ class Layered:
 
     def enumerator(self, name: str) -> int | None:
         """The value of an enumerator of any enum; None where there is none of that name."""
-        return self.btf.enumerator(name) if self.btf else None
+        value = self.btf.enumerator(name) if self.btf else None
+        dwarf = self.dwarf if value is None and (self._search_types or self.btf is None) else None
+        return value if dwarf is None else dwarf.enumerator(name)
 
     def variable(self, name: str, unit: str | None = None) -> Root:
         """A global or static variable."""

@@ -26,15 +26,20 @@ class Piece:
     value: Expr | None
     in_memory: bool
     size: int
+    points: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The result: the value itself, its address, or its parts."""
+    """The result: the value itself, its address, or its parts.
+
+    `points`: it is a pointer that was optimized out, to what a DIE (by its offset) describes, and so many bytes in.
+    """
 
     value: Expr
     in_memory: bool
     pieces: tuple[Piece, ...] = ()
+    points: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,7 @@ class _Machine:
     stack: list[Expr] = field(default_factory=list)
     register: Expr | None = None  # the location is that register itself
     value: bool = False  # the stack's top is the value, not its address
+    points: tuple[int, int] | None = None
     pieces: list[Piece] = field(default_factory=list)
     at: int = 0
     branches: int = 0
@@ -178,7 +184,8 @@ class _Machine:
             way = replace(self, stack=list(self.stack), pieces=list(self.pieces), at=at, branches=self.branches + 1)
             ways.append(way.run())
         taken, passed = ways
-        if taken.pieces or passed.pieces or taken.in_memory != passed.in_memory:
+        scattered = taken.pieces or passed.pieces or taken.points or passed.points
+        if scattered or taken.in_memory != passed.in_memory:
             raise Unresolved("it is in different kinds of places, by a condition")
         return Place(Select(condition, taken.value, passed.value), taken.in_memory)
 
@@ -195,6 +202,8 @@ class _Machine:
     def _finish(self) -> Place:
         if self.register is not None:
             return Place(self.register, False)
+        if self.points is not None:
+            return Place(Const(0), False, points=self.points)
         return Place(self._pop(), not self.value)
 
     def _step(self, op: int) -> None:
@@ -318,10 +327,10 @@ class _Machine:
         self.value = True
 
     def _implicit_value(self) -> None:
-        size = self._uleb()
-        data = self._take(size)
-        if size > 8:
-            raise Unresolved("its value is a constant of more than 8 bytes")
+        data = self._take(self._uleb())
+        if len(data) > 8:
+            self.pieces += constant_pieces(data)
+            return
         self.stack.append(_const(int.from_bytes(data, "little")))
         self.value = True
 
@@ -355,19 +364,20 @@ class _Machine:
 
     def _piece(self) -> None:
         size = self._uleb()
-        if self.register is None and not self.stack:
+        if self.register is None and not self.stack and self.points is None:
             self.pieces.append(Piece(None, False, size))
         else:
             place = self._finish()
-            self.pieces.append(Piece(place.value, place.in_memory, size))
-        self.register, self.value = None, False
+            self.pieces.append(Piece(place.value, place.in_memory, size, place.points))
+        self.register, self.value, self.points = None, False, None
         self.stack.clear()
 
     def _nop(self) -> None:
         pass
 
     def _implicit_pointer(self) -> None:
-        raise Unresolved("it points to something that is kept in no memory (DW_OP_implicit_pointer)")
+        die = int.from_bytes(self._take(4), "little")
+        self.points = die, self._sleb()
 
     def _tls(self) -> None:
         raise Unresolved("thread-local variables cannot be read")
@@ -395,6 +405,12 @@ _OTHERS: dict[int, Callable[[_Machine], None]] = {
     0xA6: _Machine._deref_type, 0xF6: _Machine._deref_type, 0xA8: _Machine._convert, 0xF7: _Machine._convert,
     0xA9: _Machine._convert, 0xF9: _Machine._convert,
 }  # fmt: skip
+
+
+def constant_pieces(data: bytes) -> list[Piece]:
+    """A constant of any size, eight bytes at a time."""
+    chunks = (data[at : at + 8] for at in range(0, len(data), 8))
+    return [Piece(_const(int.from_bytes(chunk, "little")), False, len(chunk)) for chunk in chunks]
 
 
 def _const(value: int) -> Const:

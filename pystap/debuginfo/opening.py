@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pystap import paths
 from pystap.debuginfo.elf import SHF_EXECINSTR, Elf
@@ -146,12 +147,22 @@ def _index(sections: Sections) -> Index:
     return index.open_index(sections, build_id, paths.cache(index.FORMAT))
 
 
+class _Row(NamedTuple):
+    start: int
+    size: int
+    name: str
+    value: int
+    probeable: bool
+    section: int
+    data: bool
+
+
 class _Symbols:
-    """The functions of an object file by address, in the layout that its Sections gave it."""
+    """The functions and variables of an object file by address, in the layout that its Sections gave it."""
 
     def __init__(self, sections: Sections) -> None:
         elf = sections.elf
-        rows: list[tuple[int, int, str, int, bool]] = []
+        rows: list[_Row] = []
         for s in elf.symbols():
             if (
                 0 < s.section < len(elf.sections)
@@ -163,16 +174,29 @@ class _Symbols:
                 if code and s.kind != 2:
                     continue
                 gone = code and section.name.startswith(".noinstr")
-                rows.append((sections.bases.get(s.section, 0) + s.value, s.size, s.name, s.value, not gone))
+                start = sections.bases.get(s.section, 0) + s.value
+                rows.append(_Row(start, s.size, s.name, s.value, not gone, s.section, not code))
         self._rows = sorted(rows)
-        self._starts = [row[0] for row in self._rows]
+        self._starts = [row.start for row in self._rows]
+        self._counts = Counter(row.name for row in rows)
+        self._per_cpu = next((s.index for s in elf.sections if s.name == ".data..percpu"), 0)
 
     def cover(self, pc: int) -> Covering | None:
-        """The symbol that holds an address."""
-        from pystap.debuginfo.dwarf import Covering
+        """The symbol that holds an address; of data, one that is the only of its name."""
+        from pystap.debuginfo.dwarf_file import Covering
 
         for row in reversed(self._rows[max(0, bisect_right(self._starts, pc) - 4) : bisect_right(self._starts, pc)]):
-            start, size, name, value, probeable = row
-            if start <= pc < start + max(size, 1):
-                return Covering(name, pc - start, probeable, True, value)
+            if row.start <= pc < row.start + max(row.size, 1):
+                named = self._only(row) if row.data else row
+                if named is None:
+                    continue
+                per_cpu = row.section == self._per_cpu
+                return Covering(named.name, pc - named.start, row.probeable, True, row.value, per_cpu)
         return None
+
+    def _only(self, row: _Row) -> _Row | None:
+        """The symbol, where the kernel can tell it by its name, else the nearest such one of its section."""
+        if self._counts[row.name] == 1:
+            return row
+        others = (r for r in self._rows if r.section == row.section and self._counts[r.name] == 1 and r.data)
+        return min(others, key=lambda r: abs(r.start - row.start), default=None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pystap.arch import Arch
 from pystap.debuginfo.abi import EntryScope, UnknownScope, rearranged
-from pystap.debuginfo.api import Function, Root, Scope, Tracepoint
+from pystap.debuginfo.api import Function, Root, Scope, Tracepoint, of_this_cpu
 from pystap.debuginfo.btf import Btf
 from pystap.debuginfo.ctype import CType, FunctionType, Void
 from pystap.debuginfo.symtab import SymbolTable
@@ -88,7 +88,7 @@ class SymbolicInfo:
         ctype = self._btf.variable(name) if self._btf else None
         if ctype is None:
             raise Unresolved(f"the type of global '{name}' is known to DWARF debug-info only", hint=self._advice)
-        return Root(SymbolAddress(name, 0, self._module), ctype, in_memory=True, writable=True)
+        return Root(of_this_cpu(SymbolAddress(name, 0, self._module)), ctype, in_memory=True, writable=True)
 
     def scope(self, function: Function) -> Scope:
         """The parameters at a function's entry, by prototype and ABI."""

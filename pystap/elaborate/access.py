@@ -231,7 +231,7 @@ class Access:
         if self.target_ is None:
             return
         for name in (module or self.home or "kernel").split(":"):
-            space = ir.Space.USER if name.startswith(("/", "<")) else ir.Space.KERNEL
+            space = ir.Space.USER if name.startswith("<") or _is_program(name) else ir.Space.KERNEL
             if not name.startswith("<"):
                 yield debug_info(self.target_, name), space
             if name.endswith(">"):
@@ -260,13 +260,13 @@ class Access:
 
     def _static(self, at: ast.AtVar) -> Place:
         name, _, unit = at.name.partition("@")
-        failure = Unresolved(f"unable to find global '{name}' in '{at.module or self.home}'", span=at.span)
+        failure = None
         for info, space in self._infos(at.module):
             try:
                 return Place.of(info.variable(name, unit or None), space)
             except Unresolved as cause:
-                failure = cause
-        raise failure
+                failure = failure or cause
+        raise failure or Unresolved(f"unable to find global '{name}' in '{at.module or self.home}'", span=at.span)
 
     def _enumerator(self, name: str) -> int:
         for info, _ in self._infos(None):
@@ -337,13 +337,18 @@ def debug_info(target: Target, module: str) -> DebugInfo:
     """The facts about `kernel`, `kernel<header>`, a module's name, or an object's path."""
     if module == "kernel" or module.startswith("kernel<"):
         return target.kernel_info()
-    if module.startswith("/") and not module.endswith((".ko", ".ko.xz", ".ko.zst")):
+    if _is_program(module):
         find = getattr(target, "user_info", None)
         if find is None:
             raise Unresolved(f"no debug-info for '{module}'")
         info: DebugInfo = find(module)
         return info
     return target.module_info(module)
+
+
+def _is_program(name: str) -> bool:
+    """Whether a name is the path of a program or library, not of a module of the kernel."""
+    return name.startswith("/") and not name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz"))
 
 
 def _header(target: Target, name: str) -> DebugInfo:

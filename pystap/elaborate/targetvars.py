@@ -5,6 +5,7 @@ The only reader of `->` and `[ ]` on target things, for every probe family. What
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,12 +47,17 @@ class Place:
     space: ir.Space
     bit_offset: int = 0
     bit_size: int = 0  # 0: not a bitfield
-    parts: tuple[Part, ...] = ()  # of a struct that is in several places at once
+    parts: tuple[Part, ...] = ()  # of a value that is in several places at once
+    target: Callable[[], Root] | None = None  # of a pointer that was optimized out: what it points at
 
     @classmethod
     def of(cls, root: Root, space: ir.Space) -> Place:
         """Where a scope's variable begins."""
-        return cls(root.value, root.type, root.in_memory, space, parts=root.parts)
+        return cls(root.value, root.type, root.in_memory, space, parts=root.parts, target=root.target)
+
+    def pointed(self, ctype: CType) -> Place | None:
+        """What an optimized-out pointer points at, as a type; None for pointers that have a value."""
+        return None if self.target is None else replace(Place.of(self.target(), self.space), type=ctype)
 
 
 @dataclass(slots=True)
@@ -129,7 +135,8 @@ class Path:
 
     def pointee(self, place: Place, pointer: Pointer) -> Place:
         """What a pointer or reference points at."""
-        return Place(self._load(place), pointer.target.get(), True, place.space)
+        target = pointer.target.get()
+        return place.pointed(target) or Place(self._load(place), target, True, place.space)
 
     def _element(self, step: ast.Element) -> Place:
         place = self.place
@@ -139,15 +146,22 @@ class Path:
             ctype = strip(place.type)
         match ctype:
             case Array(element=element):
-                base, inner = self._array_base(place, step), element.get()
+                base, inner = place, element.get()
             case Pointer(target=target):
-                base, inner = self._load(place), target.get()
+                inner = target.get()
+                base = place.pointed(inner) or Place(self._load(place), inner, True, place.space)
             case _:
                 raise Unresolved(f"invalid access '{_shown(step)}' vs '{spell(place.type)}'", span=step.span)
         size = size_of(inner)
         if not size:
             raise Unresolved(f"cannot index '{spell(place.type)}': its elements have no known size", span=step.span)
-        return Place(self._scaled(base, step.index, size), inner, True, place.space)
+        if base.in_memory:
+            return Place(self._scaled(base.value, step.index, size), inner, True, place.space)
+        if not isinstance(step.index, ast.Number):
+            raise Unresolved("an array that is not in memory has elements by constant numbers only", span=step.span)
+        return by_value(
+            base, 8 * size * step.index.value, Member(f"[{step.index.value}]", Lazy.of(inner), 0), step.span
+        )
 
     def _array_base(self, place: Place, step: ast.Step) -> ir.Expr:
         if not place.in_memory:
@@ -163,6 +177,10 @@ class Path:
 
     def _load(self, place: Place) -> ir.Expr:
         ctype = strip(place.type)
+        if place.target is not None:
+            return self._optimized_out(place)
+        if place.parts and isinstance(ctype, (Int, Enum, Pointer)):
+            place = by_value(place, 0, Member("it", Lazy.of(place.type), 0))
         match ctype:
             case Int(size=size, signed=signed) | Enum(size=size, signed=signed):
                 return self._number(place, size, signed)
@@ -179,6 +197,13 @@ class Path:
             case _:
                 raise Unresolved(f"cannot read a value of type '{spell(place.type)}'")
 
+    def _optimized_out(self, place: Place) -> ir.Expr:
+        """A pointer that was optimized out has a value where what it points at is in memory after all."""
+        pointed = place.pointed(place.type)
+        if pointed is None or not pointed.in_memory:
+            raise Unresolved("it points to something that is kept in no memory (DW_OP_implicit_pointer)")
+        return pointed.value
+
     def _number(self, place: Place, size: int, signed: bool) -> ir.Expr:
         if size not in _LOADABLE:
             what = "cannot process >64-bit values" if size > 8 else f"unsupported size {size}"
@@ -192,10 +217,12 @@ class Path:
 
 
 def by_value(place: Place, offset: int, member: Member, span: Span | None = None) -> Place:
-    """A member of a struct that is in registers: the bits of it, or those of its parts that hold them."""
+    """A member of what is in registers: the bits of it, or those of its parts that hold them."""
     inner = member.type.get()
     bits = member.bit_size or 8 * size_of(inner)
     if not place.parts:
+        if not 0 <= offset <= 64 - bits:
+            raise Unresolved(f"'{member.name}' is not within the value that is known here", span=span)
         return Place(_bits(place.value, offset, bits, inner), inner, False, place.space)
     for part in place.parts:
         start = 8 * part.offset
@@ -203,19 +230,35 @@ def by_value(place: Place, offset: int, member: Member, span: Span | None = None
             return _in_part(part, offset - start, bits, member, place.space, span)
     low, high = offset // 8, (offset + bits) // 8
     covered = [replace(p, offset=p.offset - low) for p in place.parts if low <= p.offset and p.offset + p.size <= high]
-    if isinstance(strip(inner), Struct) and covered:
+    if isinstance(strip(inner), (Struct, Array)) and covered:
         return Place(ir.Const(0), inner, False, place.space, parts=tuple(covered))
+    if sum(p.size for p in covered) * 8 == bits <= 64:
+        return Place(_joined(covered, member, place.space, span), inner, False, place.space)
     raise Unresolved(f"'{member.name}' is kept in several places at once", span=span)
+
+
+def _joined(parts: list[Part], member: Member, space: ir.Space, span: Span | None) -> ir.Expr:
+    """A number whose bytes are in several places."""
+    value: ir.Expr = ir.Const(0)
+    for part in parts:
+        if part.value is None:
+            raise Unresolved(f"'{member.name}' was partly optimized out here", span=span)
+        bits = ir.Load(part.value, part.size, False, space) if part.in_memory else part.value
+        bits = ir.Bits(bits, 0, 8 * part.size, False)
+        value = ir.Binary("|", value, ir.Binary("<<", bits, ir.Const(8 * part.offset)))
+    return value
 
 
 def _in_part(part: Part, offset: int, bits: int, member: Member, space: ir.Space, span: Span | None) -> Place:
     inner = member.type.get()
+    if part.target is not None:
+        return Place(ir.Const(0), inner, False, space, target=part.target)
     if part.value is None:
         raise Unresolved(f"'{member.name}' was optimized out here", span=span)
-    if not part.in_memory:
-        return Place(_bits(part.value, offset, bits, inner), inner, False, space)
-    field = (offset % 8, member.bit_size) if member.bit_size else (0, 0)
-    return Place(add(part.value, offset // 8), inner, True, space, *field)
+    if part.in_memory:
+        field = (offset % 8, member.bit_size) if member.bit_size else (0, 0)
+        return Place(add(part.value, offset // 8), inner, True, space, *field)
+    return Place(_bits(part.value, offset, bits, inner), inner, False, space)
 
 
 def _bits(value: ir.Expr, offset: int, width: int, ctype: CType) -> ir.Expr:
