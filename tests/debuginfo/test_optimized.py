@@ -41,7 +41,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("point", "value", "reason"),
     [
-        ('function("sum").inline', "$p->a", "kept in no memory (DW_OP_implicit_pointer)"),
+        ('function("sum").inline', "$p->a", ""),
+        ('function("sum").inline', "$p[0]->b + $p[0]->a", ""),
+        ('function("sum").inline', "&$p->a", "cannot take the address of a value that is not in memory"),
         ('function("sum").inline', "$p", "kept in no memory (DW_OP_implicit_pointer)"),
         ('function("sum").inline', "$k", ""),
         ('function("outer")', '@var("per_thread@o.c", "PROGRAM")', "thread-local variables cannot be read"),
