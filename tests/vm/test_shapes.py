@@ -1,8 +1,8 @@
 """Variables of every shape in every kind of place: a module whose values are known, read and written by scripts.
 
-A script of shapes/ NAME.stp has the lines that it prints in NAME.expect. `SHAPES` is the module, `LINE(text)` the line of
-its source that has the text behind `line:`; ADDRESS in what is expected is any pointer. The module's caller prints what
-it has got, so that what a script wrote is seen to have arrived.
+A script of shapes/ NAME.stp has the lines that it prints in NAME.expect. `SHAPES` is the module, `LINE(text)` the line
+of its source that has the text behind `line:`; ADDRESS in what is expected is any pointer. The module's caller prints
+what it has got, so that what a script wrote is seen to have arrived.
 """
 
 from __future__ import annotations
