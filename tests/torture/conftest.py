@@ -82,6 +82,8 @@ def pytest_runtest_makereport(
             figures.failed += 1
             figures.lost += call.excinfo.errisinstance(LostGuest)
             figures.complaints += call.excinfo.errisinstance(Complained)
+            if FULL:
+                print(f"\n{report.longreprtext}", flush=True)  # the others may take an hour
     return report
 
 
