@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.kernels import SERIES, Guests, available, can_boot
-from tests.support.quiet import check_quiet
+from tests.support.quiet import check_quiet_if_watched
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,7 @@ def guests() -> Iterator[Guests]:
     made = Guests()
     try:
         yield made
-        for guest in made.running.values():
-            if guest.kernel.watched:
-                check_quiet(guest)
+        check_quiet_if_watched(made.running.values())
     finally:
         made.close()
 

@@ -23,6 +23,7 @@ SELECTED = os.environ.get("PYSTAP_KERNELS", "").split()  # instead of those that
 SERIES = tuple(SELECTED) or ("6.1", "6.12")
 RUNNER = "/usr/bin/pystap-run"
 SECONDS = 60.0
+WATCHED_SECONDS = 600.0
 
 
 def available(series: str) -> Kernel | None:
@@ -32,6 +33,11 @@ def available(series: str) -> Kernel | None:
     except StapError:
         return None
     return kernel if kernel.vmlinuz and kernel.build_tree else None
+
+
+def seconds(guest: Guest) -> float:
+    """How long a program may take in a guest."""
+    return WATCHED_SECONDS if guest.kernel.watched else SECONDS
 
 
 def can_boot() -> str:
@@ -71,7 +77,7 @@ class Guests:
         try:
             guest = self.get(series)
             guest.put(inside, module.read_bytes())
-            return guest.run([RUNNER, *options, inside, *arguments], timeout=SECONDS)
+            return guest.run([RUNNER, *options, inside, *arguments], timeout=seconds(guest))
         except LostGuest:
             self.drop(series)
             raise
@@ -79,7 +85,8 @@ class Guests:
     def sh(self, series: str, command: str) -> Finished:
         """Runs a shell command."""
         try:
-            return self.get(series).sh(command, timeout=SECONDS)
+            guest = self.get(series)
+            return guest.sh(command, timeout=seconds(guest))
         except LostGuest:
             self.drop(series)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pystap.run.vm import Guest
 
@@ -27,6 +28,13 @@ def check_quiet(guest: Guest) -> None:
     check_text(log)
     left = guest.sh("grep ^stap /proc/modules; ls /proc/systemtap 2>/dev/null", timeout=60).stdout
     assert left == b""
+
+
+def check_quiet_if_watched(guests: Iterable[Guest]) -> None:
+    """At the end of guests that many tests have shared: what their kernels' watchers have found."""
+    for guest in guests:
+        if guest.kernel.watched:
+            check_quiet(guest)
 
 
 def check_text(log: str) -> None:

@@ -16,6 +16,7 @@ from pystap.providers.objects import libraries_of
 from pystap.run import binaries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.quiet import check_quiet_if_watched
 
 SOURCES = Path(__file__).parent / "user"
 PROGRAMS = {
@@ -123,9 +124,12 @@ class Bench:
 @pytest.fixture(scope="session")
 def started() -> Iterator[dict[str, Guest]]:
     guests: dict[str, Guest] = {}
-    yield guests
-    for guest in guests.values():
-        guest.close()
+    try:
+        yield guests
+        check_quiet_if_watched(guests.values())
+    finally:
+        for guest in guests.values():
+            guest.close()
 
 
 @pytest.fixture
