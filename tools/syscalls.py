@@ -292,7 +292,6 @@ FLAGS = {
 
 STRUCTS = {  # kinds of pointers whose target reads as text: VARIABLE,TEXT
     "timespec": "__timespec_str({0})",
-    "timespec32": "__timespec32_str({0})",
     "timespecs": "__timespecs_str({0})",
     "timeval": "__timeval_str({0})",
     "timevals": "__timevals_str({0})",
@@ -300,14 +299,17 @@ STRUCTS = {  # kinds of pointers whose target reads as text: VARIABLE,TEXT
     "itimerspec": "__itimerspec_str({0})",
     "timezone": "__timezone_str({0})",
     "rlimit_u": "__rlimit_str({0})",
+    "rlimit64": "__rlimit64_str({0})",
     "sigset": "__user_sigset_str({0})",
     "sigaction": "__user_sigaction_str({0})",
+    "oldsigaction": "__user_oldsigaction_str({0})",
     "ptrstr": 'sprintf("%p", {0})',
 }
 NUMBERS = {  # kinds of plain numbers: (how it is read, how it is written)
     "int": ("__sys_int({n})", "%d"),
     "uint": ("__sys_uint({n})", "%u"),
     "long": ("__sys_long({n})", "%d"),
+    "long64": ("__sys_long64({n})", "%d"),
     "ulong": ("__sys_ulong({n})", "%u"),
     "short": ("__sys_short({n})", "%d"),
     "ptr": ("__sys_ulong({n})", "%p"),
@@ -397,6 +399,7 @@ SPECIAL: dict[str, Callable[[list[str], int, str], Argument]] = {
     "ioprio_value": lambda v, n, _: Argument(
         (f"{v[0]} = __sys_int({n})", f"{v[1]} = __ioprio_str({v[0]})"), "%s", v[1]
     ),
+    "quotactl": lambda v, n, _: Argument((f"{v[0]} = __sys_uint({n})", f"{v[1]} = __quotactl_str({v[0]})"), "%s", v[1]),
     "futex": lambda v, n, _: Argument((f"{v[0]} = __sys_int({n})",), "%s", f"__futex_str({v[0]})"),
 }
 
@@ -480,12 +483,20 @@ class Call:
     extra: tuple[str, ...]
     prefixes: tuple[str, ...]
 
+    def symbols(self) -> list[str]:
+        """The kernel's functions for it, but those that an alias of 32-bit callers alone has."""
+        found = [prefix + function for function in self.functions for prefix in self.prefixes]
+        if self.prefixes == PREFIXES[""]:
+            others = [f for f in found if f not in CLAIMED]
+            return others if any(f in NUMBERED for f in others) else found
+        return found
+
     def numbers(self) -> list[int]:
         """The numbers that callers use for it; those of 32-bit callers with NARROW."""
-        functions = [prefix + function for function in self.functions for prefix in self.prefixes]
-        return sorted({number for f in functions for number in NUMBERED.get(f, ())})
+        return sorted({number for f in self.symbols() for number in NUMBERED.get(f, ())})
 
 
+CLAIMED: set[str] = set()  # functions of 32-bit callers whose aliases are theirs alone
 # Calls that kernels of today lack: there their numbers lead to the kernel's answer to what it lacks.
 GONE = {"bdflush", "sysctl"}
 NARROW = 0x10000  # marks the numbers of 32-bit callers, here and in syscall_args.stp
@@ -498,7 +509,7 @@ PREFIXES = {
     "compat": ("__ia32_compat_sys_",),
     "ia32": ("__ia32_sys_", "__ia32_compat_sys_"),
 }
-TOKEN = re.compile(r"(?P<names>[\w,]+):(?P<kind>\w+)(?:\((?P<parameter>\w+)\))?(?:@(?P<position>\d))?$")
+TOKEN = re.compile(r"(?P<names>[\w,]+):(?P<kind>\w+)(?:\((?P<parameter>\w+)\))?(?:@(?P<position>\d(?:/\d)?))?$")
 
 
 def parse(line: str) -> Call:
@@ -516,9 +527,10 @@ def parse(line: str) -> Call:
             continue
         found = TOKEN.match(token)
         assert found, f"{line}: {token}"
-        n = int(found["position"] or n)
+        wide, _, narrow = (found["position"] or str(n)).partition("/")
+        n = int(wide)
         kind, parameter = found["kind"], found["parameter"] or ""
-        made = argument(found["names"].split(","), kind, n, parameter)
+        made = argument(found["names"].split(","), kind, n + 16 * int(narrow or 0), parameter)
         arguments.append(unless(parameter, made, n) if parameter in functions else made)
     return Call(head[1], functions, tuple(arguments), tuple(extra), PREFIXES[head[2] or ""])
 
@@ -535,7 +547,7 @@ def _argstr(call: Call) -> str:
 
 
 def _points(call: Call, suffix: str) -> str:
-    functions = [prefix + function for function in call.functions for prefix in call.prefixes]
+    functions = call.symbols()
     if call.name in GONE:
         functions.append("__x64_sys_ni_syscall")
     if not call.arguments:  # both of the names are the same function's, without a wrapper that unpacks arguments
@@ -585,7 +597,7 @@ def result(call: Call) -> str:
 
 def trace_result(call: Call) -> str:
     """The alias of a call's return, by the tracepoint, which still has the caller's registers."""
-    return _trace_alias(call, ".return", [re.sub(r"@entry(\(__sys_\w+\(\d\)\))", r"\1", t) for t in _result(call, "$ret")])
+    return _trace_alias(call, ".return", [re.sub(r"@entry(\(__sys_\w+\(\d+\)\))", r"\1", t) for t in _result(call, "$ret")])
 
 
 def _result(call: Call, value: str) -> list[str]:
@@ -596,16 +608,14 @@ def _result(call: Call, value: str) -> list[str]:
 
 def _numbers(names: list[str]) -> dict[str, int]:
     """What the C headers say the names are worth; those they do not know are left out."""
-    source = HEADERS + "".join(f"#ifdef {n}\n@{n} = {n}\n#endif\n" for n in names)
-    expanded = subprocess.run(["gcc", "-E", "-P", "-"], input=source, capture_output=True, text=True, check=True).stdout
-    known = re.findall(r"^@\s*(\w+) = ", source, re.M)
-    del expanded
-    program = HEADERS + '#include <stdio.h>\nint main(void) {\n'
-    enums = {"P_ALL", "P_PID", "P_PGID", "FUTEX_WAIT"}
-    for name in known:
-        guard = name not in enums and not name.startswith(("BPF_", "KCMP_", "MEMBARRIER_", "MPOL_", "IPPROTO_", "PRIO_"))
-        line = f'printf("{name} %llu\\n", (unsigned long long)(unsigned)({name}));\n'
-        program += f"#ifdef {name}\n{line}#endif\n" if guard else line
+    used = HEADERS + "int main(void) {\n" + "".join(f"(void)({name});\n" for name in names) + "}\n"
+    command = ["gcc", "-w", "-fmax-errors=0", "-fsyntax-only", "-fno-diagnostics-show-caret", "-x", "c", "-"]
+    failed = subprocess.run(command, input=used, capture_output=True, text=True, check=False).stderr
+    unknown = set(re.findall(r"['‘](\w+)['’] undeclared", failed))
+    for name in sorted(unknown):
+        print(f"the headers have no {name}", file=sys.stderr)
+    lines = [f'printf("{name} %llu\\n", (unsigned long long)(unsigned)({name}));\n' for name in names if name not in unknown]
+    program = HEADERS + "#include <stdio.h>\nint main(void) {\n" + "".join(lines)
     binary = Path("/tmp/pystap-flags")
     subprocess.run(["gcc", "-w", "-x", "c", "-o", str(binary), "-"], input=program + "return 0; }\n", text=True, check=True)
     lines = subprocess.run([str(binary)], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -678,6 +688,7 @@ def main(arguments: list[str]) -> int:
         for line in (HERE / "syscalls.table").read_text().splitlines()
         if line.strip() and not line.startswith("#")
     ]
+    CLAIMED.update(f for c in calls if c.prefixes != PREFIXES[""] for f in c.symbols())
     text = CALLS_HEADER + "".join(
         "\n" + entry(call) + ("" if call.name in NO_RETURN else "\n" + result(call)) for call in calls
     )
