@@ -87,16 +87,16 @@ def test_addresses_that_can_not_be_read_do_no_harm(guests: Guests, series: str, 
     assert "survived" in finished.stdout.decode(), finished.stderr.decode()
 
 
-SCRIPT = Path(__file__).with_name("values.stp")
-
-
 @pytest.mark.vm
-def test_values(guests: Guests, series: str) -> None:
-    """values.stp: each line of a result is followed in the script by what it must be."""
+@pytest.mark.parametrize("name", ["values", "kernel_values"])
+def test_values(name: str, guests: Guests, series: str) -> None:
+    """Each line of a result is followed in the script by what it must be, without escapes and zero bytes."""
     kernel = available(series)
     assert kernel is not None
-    wanted = re.findall(r"^\s*# => (.*)$", SCRIPT.read_text(), re.MULTILINE)
-    done = _pystap("-p4", "-r", kernel.release, str(SCRIPT))
+    script = Path(__file__).with_name(f"{name}.stp")
+    wanted = re.findall(r"^\s*# => (.*)$", script.read_text().replace("\x1b", ""), re.MULTILINE)
+    done = _pystap("-g", "-w", "-p4", "-r", kernel.release, str(script))
     assert done.returncode == 0, done.stderr
     finished = guests.run(series, Path(done.stdout.split()[-1]))
-    assert finished.stdout.decode().splitlines() == wanted, finished.stderr.decode()
+    shown = re.sub("[\x1b\0]", "", finished.stdout.decode())
+    assert shown.splitlines() == wanted, finished.stderr.decode()

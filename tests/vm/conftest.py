@@ -35,6 +35,7 @@ PROGRAMS = {
     "jumps": ("-g -O1", "jumps.c"),
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "waits": ("-g -O1 -static", "waits.c"),
+    "values": ("-g -O1", "values.c"),
     "touch": ("-g -O1 -pthread", "touch.c"),
     "klass": ("-g -O1", "klass.cpp"),
     "klass_bare": ("-O1", "klass.cpp"),
