@@ -40,6 +40,8 @@ PROGRAMS = {
     "klass": ("-g -O1", "klass.cpp"),
     "klass_bare": ("-O1", "klass.cpp"),
     "libfive.so": ("-O2 -fomit-frame-pointer -shared -fPIC -g0", "five.c"),
+    "libvalue.so": ("-g -shared -fPIC", "library_value.c"),
+    "uses_value": ("-g -L{} -lvalue -Wl,-rpath,{}", "uses_library_value.c"),
     "uses_five": ("-g -O2 -fomit-frame-pointer -L{} -lfive -Wl,-rpath,{}", "uses_five.c"),
 }
 PYTHON = os.path.realpath("/usr/bin/python3")

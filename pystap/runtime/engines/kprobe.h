@@ -12,10 +12,12 @@
 #define KRETACTIVE max_t(int, 15, 6 * num_possible_cpus())
 #endif
 
-enum {
-	STAP_KPROBE_FEW = 64,		/* as many breakpoints may become jumps */
-	STAP_KPROBE_CROWD = 10000,	/* beside so many traced functions there are no breakpoints */
-};
+#ifndef STAP_KPROBE_FEW
+#define STAP_KPROBE_FEW 64		/* as many breakpoints may become jumps */
+#endif
+#ifndef STAP_KPROBE_CROWD
+#define STAP_KPROBE_CROWD 10000		/* beside so many traced functions there are no breakpoints */
+#endif
 
 enum stap_place {
 	STAP_PLACE_NAME,	/* the kernel looks the symbol up: slow before 6.2, exact for unique names */

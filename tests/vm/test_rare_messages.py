@@ -1,0 +1,70 @@
+"""Messages that need something unusual: a register that no hit has, a library not yet mapped, failing allocations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from tests.support.kernels import Finished, Guests
+from tests.vm.conftest import Bench
+
+pytestmark = pytest.mark.vm
+
+# The steps before are of loading, which is refused then.
+SWEEP = """i=9
+while [ $i -lt 40 ]; do
+    i=$((i + 1))
+    dmesg -c > /dev/null
+    pystap-run -s 1 -T 0.01 /tmp/rare.ko _fault=$i 2>&1
+    dmesg | grep -q 'of the start fails' || break
+done"""
+
+
+def ready(series: str, capsys: pytest.CaptureFixture[str], script: str, *options: str) -> Path:
+    status = cli.main(["-p4", "-w", "-r", series, *options, "-e", script])
+    built = capsys.readouterr()
+    assert status == 0, built.err
+    return Path(built.out.split()[-1])
+
+
+def ran(guests: Guests, series: str, capsys: pytest.CaptureFixture[str], script: str, *options: str) -> Finished:
+    return guests.run(series, ready(series, capsys, script, *options), options=("-c", "sh -c 'read x < /proc/uptime'"))
+
+
+def test_a_register_that_hits_do_not_keep(guests: Guests, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    script = 'probe kernel.function("vfs_read") { println(@kregister(17)) }'
+    done = ran(guests, series, capsys, script, "-g")
+    assert done.stderr.startswith(b"ERROR: register access fault [man error::fault]\n")
+
+
+def test_breakpoints_beside_very_many_others(guests: Guests, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bounds are lowered to one and none; the traced function is probed all the same."""
+    script = """global reads probe kernel.function("vfs_read") { reads++ } probe end { println(reads > 0) }
+        probe kernel.function("__put_user_4") { println("no") }"""
+    done = ran(guests, series, capsys, script, "-DSTAP_KPROBE_FEW=0", "-DSTAP_KPROBE_CROWD=0")
+    assert done.stderr == b"WARNING: 1 functions without an ftrace call are not probed beside 1 others\n"
+    assert done.stdout.splitlines()[-1] == b"1"
+    assert b"no" not in done.stdout.splitlines()
+
+
+def test_a_library_that_the_program_has_not_mapped_yet(bench: Bench) -> None:
+    value = '@var("library_value@library_value.c", "PROGRAMS/libvalue.so")'
+    script = f"""probe process("PROGRAMS/uses_value").begin {{ try {{ println({value}) }} catch (m) {{ println(m) }} }}
+        probe process("PROGRAMS/uses_value").function("main") {{ println({value}) }}"""
+    said = bench.run(script, "PROGRAMS/uses_value")
+    assert said[0].endswith("libvalue.so is not mapped here")
+    assert said[1:] == ["5"]
+
+
+def test_memory_that_is_not_there_for_looks_and_reports(
+    guests: Guests, series: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each step of the start and of the reports fails once; the session goes on, or ends with a reason."""
+    script = 'global n probe process("/bin/busybox").begin { n++ }'
+    module = ready(series, capsys, script, "-t", "-DSTP_FAULTS")
+    guests.get(series).put("/tmp/rare.ko", module.read_bytes())
+    said = guests.sh(series, SWEEP).stdout.decode()
+    assert "busybox could not be looked up (rc -12)" in said
+    assert "WARNING: there is no memory for the hits of each probe" in said
