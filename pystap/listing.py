@@ -200,13 +200,22 @@ def _context(place: Derived) -> Iterator[str]:
 
 
 def _functions(library: Library) -> list[str]:
-    """`name:type (argument:type, ...)` of the library's public functions."""
+    """`name:type (argument:type, ...)` of the library's public functions, and the tags of those in C."""
     lines: set[str] = set()
     for item in _items(library):
         if isinstance(item, ast.Function) and not item.private and not item.name.startswith("_"):
             arguments = ", ".join(f"{p.name}:{p.type or 'unknown'}" for p in item.parameters)
-            lines.add(f"{item.name}:{item.result or 'unknown'} ({arguments})")
+            lines.add(f"{item.name}:{item.result or 'unknown'} ({arguments}){_tags(item)}")
     return sorted(lines)
+
+
+def _tags(function: ast.Function) -> str:
+    """` /* pure */ /* unprivileged */`: what the C of a function promises."""
+    from pystap.elaborate.collect import tags_of
+
+    if not isinstance(function.body, ast.EmbeddedExpr):
+        return ""
+    return "".join(f" /* {tag} */" for tag in sorted(tags_of(function.body.code)[0]))
 
 
 def _aliases(library: Library) -> list[str]:

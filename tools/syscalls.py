@@ -556,7 +556,7 @@ def _points(call: Call, suffix: str) -> str:
 
 
 def _alias(call: Call, suffix: str, body: list[str]) -> str:
-    names = " = ".join(f"{family}.{call.name}{suffix}" for family in ("syscall", "nd_syscall", "dw_syscall"))
+    names = " = ".join(f"{family}.{call.name}{suffix}" for family in ("syscall", "nd_syscall", "nd2_syscall", "dw_syscall"))
     lines = "".join(f"\t{line}\n" for line in body)
     return f"probe {names} =\n\t{_points(call, suffix)}\n{{\n{lines}}}\n"
 
