@@ -24,13 +24,13 @@ class Arch:
     word: int
     registers: dict[int, Register]
     arguments: tuple[int, ...]  # integer argument registers, in order
-    result: int
-    second_result: int  # the second word of a struct of two
+    results: tuple[int, ...]  # integer result registers, in order
     stack_pointer: int
     program_counter: int
     return_address: int | None  # the register that holds it at entry; None: on the stack
     stack_arguments: int  # distance from the stack pointer at entry to the first argument on the stack
     frame_pointer: int
+    vectors: range  # the vector registers that floating-point numbers are passed in
     large_struct_by_reference: bool  # structs of more than two words are passed as a pointer, not on the stack
 
     def number(self, name: str) -> int | None:

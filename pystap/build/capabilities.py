@@ -74,6 +74,9 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_FILES_LOOKUP_FD_RAW", InHeader("include/linux/fdtable.h", r"\bfiles_lookup_fd_raw\(")),
     # what lies on an overlay is mapped as its file below, which knows both paths (v6.8, def3ae83da02)
     ("STAP_HAVE_FILE_USER_PATH", Exported("backing_file_user_path")),
+    # a task's vector registers by reference (v5.16, 87d0e5be0fac) and by a function (v6.16, e3bfa3859936)
+    ("STAP_HAVE_FPSTATE", InHeader("arch/x86/include/asm/fpu/types.h", r"struct fpstate\s*\*fpstate;")),
+    ("STAP_HAVE_X86_TASK_FPU", InHeader("arch/x86/include/asm/processor.h", r"\bx86_task_fpu\b")),
     ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
 )  # fmt: skip
 

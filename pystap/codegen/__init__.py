@@ -37,6 +37,7 @@ _OPTIONAL = (
     "stack",
     "objects",
     "ustack",
+    "ustate",
 )  # runtime parts that only some scripts need, in this order
 _STRING_LIMIT = 512  # MAXSTRINGLEN's default on 64-bit machines
 
@@ -85,6 +86,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     conditions = _conditions(module)
     if conditions:
         unit.needs |= {"conditions"}
+    unit.needs |= unit.tables.parts
     unit.needs |= {need for probe in module.probes for need in getattr(probe.site, "needs", ())}
     if unit.tables.uses_symbols or "unwind" in unit.needs:
         unit.needs |= {"symbols"}

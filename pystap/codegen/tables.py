@@ -17,6 +17,7 @@ class Tables:
         self._formats: dict[str, int] = {}
         self._symbols: dict[tuple[str | None, str], int] = {}
         self._objects: dict[str, int] = {}
+        self.parts: set[str] = set()  # of the runtime, that values need
 
     def mark(self, mark: Mark) -> int:
         """Where a run-time error is said to have happened; 0 when that is unknown."""

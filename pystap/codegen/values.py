@@ -121,6 +121,8 @@ class Values:
         """What the engine left in the context."""
         if e.name in ("arg", "args"):
             return f"c->args[{e.number}]"
+        if e.name in ("vector", "thread_pointer"):
+            self._tables.parts.add("ustate")
         return _FIELDS.get(e.name) or f"stap_field_{names.identifier(e.name)}(c, {e.number})"
 
     def load(self, e: ir.Load) -> str:

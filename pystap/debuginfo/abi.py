@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pystap.arch import Arch
 from pystap.debuginfo.api import Kind, Part, Root
-from pystap.debuginfo.ctype import CType, Enum, Float, FunctionType, Int, Struct, Void, size_of, strip
+from pystap.debuginfo.ctype import (
+    Array,
+    CType,
+    Enum,
+    Float,
+    FunctionType,
+    Int,
+    Member,
+    Struct,
+    Void,
+    size_of,
+    strip,
+)
 from pystap.diagnostics import Unresolved
-from pystap.ir.nodes import Binary, Bits, Const, Expr, Field, Reg, Space
+from pystap.ir.nodes import Binary, Bits, Const, Expr, Field, Load, Reg, Space
 
 # clones whose arguments gcc rearranges or drops: their registers do not follow the prototype
 _CLONES = re.compile(r"\.(isra|constprop|part|cold|lto_priv)\b")
@@ -108,61 +121,120 @@ def narrow(value: Expr, ctype: CType) -> Expr:
     return Bits(value, 0, 8 * size, plain.signed)
 
 
-def returned(ctype: CType, arch: Arch, space: Space) -> Root:
-    """What a function has returned, when it is back at its caller."""
-    plain = strip(ctype)
-    value, size = Field("retval"), size_of(plain)
-    if not isinstance(plain, Struct) or size <= arch.word:
-        return Root(narrow(value, ctype), ctype)
-    if size > 2 * arch.word:  # the caller gave it memory, of which the address comes back
-        return Root(value, ctype, in_memory=True)
-    if _has_float(plain):
-        raise Unresolved("structs with floating-point members are returned in registers that a probe does not see")
-    second = Reg(arch.second_result, space)
-    return Root(Const(0), ctype, parts=(Part(0, arch.word, value), Part(arch.word, size - arch.word, second)))
-
-
-def _has_float(struct: Struct) -> bool:
-    inner = [strip(m.type.get()) for m in struct.members]
-    return any(isinstance(t, Float) or (isinstance(t, Struct) and _has_float(t)) for t in inner)
-
-
 def _alternatives(names: object) -> str:
     listed = " ".join(f"${n}" for n in names) if names else ""  # type: ignore[attr-defined]
     return f"(alternatives: {listed})" if listed else "(it has none)"
 
 
+def register(number: int, arch: Arch, space: Space) -> Expr:
+    """A register by DWARF's number; a program's vector registers are not among those that the kernel saves first."""
+    if space is Space.USER and number in arch.vectors:
+        return Field("vector", number - arch.vectors.start)
+    return Reg(number, space)
+
+
+def returned(ctype: CType, arch: Arch, space: Space) -> Root:
+    """What a function has returned, when it is back at its caller; raises Unresolved where pystap cannot read it."""
+    first = Field("retval")
+    classes = eightbytes(ctype)
+    if classes is None:
+        if isinstance(strip(ctype), Struct):  # in memory that the caller gave, of which the address comes back
+            return Root(first, ctype, in_memory=True)
+        raise Unresolved("$return is kept in a register of the x87 unit, which cannot be read")
+    numbers, vectors = list(arch.results), list(arch.vectors)
+    values = tuple(register((vectors if c == "sse" else numbers).pop(0), arch, space) for c in classes)
+    return _in_registers(tuple(first if v == Reg(arch.results[0], space) else v for v in values), ctype)
+
+
+def _in_registers(values: tuple[Expr, ...], ctype: CType) -> Root:
+    match values:
+        case ():
+            return Root(Const(0), ctype)
+        case (value,):
+            return Root(narrow(value, ctype), ctype, writable=True)
+        case _:
+            size = size_of(ctype)
+            parts = tuple(Part(8 * k, min(8, size - 8 * k), v) for k, v in enumerate(values))
+            return Root(Const(0), ctype, parts=parts)
+
+
+Class = Literal["integer", "sse"]
+
+
+def eightbytes(ctype: CType) -> tuple[Class, ...] | None:
+    """In which kind of register each 8 bytes of a value are passed and returned; None: it is in memory.
+
+    System V ABI for AMD64, 3.2.3.
+    """
+    size = size_of(ctype)
+    found: dict[int, Class] = {}
+    if (size > 16 and isinstance(strip(ctype), (Struct, Array))) or not _classify(ctype, 0, found):
+        return None
+    return tuple(found[k] for k in sorted(found))
+
+
+def _classify(ctype: CType, offset: int, found: dict[int, Class]) -> bool:
+    """Notes the class of each 8 bytes that a value at an offset touches; False: it is passed in memory."""
+    plain = strip(ctype)
+    size = size_of(plain)
+    match plain:
+        case Struct():
+            return not plain.by_reference and all(_classify_member(m, offset, found) for m in plain.members)
+        case Array(element=element, count=count):
+            inner = element.get()
+            step = size_of(inner)
+            return all(_classify(inner, offset + k * step, found) for k in range(min(count or 0, 16)))
+        case Float():
+            if size > 8 or offset % size:
+                return False
+            found.setdefault(offset // 8, "sse")
+        case _:
+            if size and offset % min(size, 8):  # a member of a packed struct
+                return False
+            for k in range(offset // 8, (offset + max(size, 1) + 7) // 8):
+                found[k] = "integer"
+    return True
+
+
+def _classify_member(member: Member, offset: int, found: dict[int, Class]) -> bool:
+    if not member.bit_size:
+        return _classify(member.type.get(), offset + member.offset_bits // 8, found)
+    low = 8 * offset + member.offset_bits
+    for k in range(low // 64, (low + member.bit_size - 1) // 64 + 1):
+        found[k] = "integer"
+    return True
+
+
 def _assign(prototype: FunctionType, arch: Arch, space: Space) -> dict[str, Root | str]:
     """Hands out registers, then stack slots, in the order of the parameters; text says why one cannot be read."""
     roots: dict[str, Root | str] = {}
-    free = list(arch.arguments)
+    free = {"integer": list(arch.arguments), "sse": list(arch.vectors[:8])}
     stack = arch.stack_arguments
     for k, (name, lazy) in enumerate(prototype.parameters):
         ctype = lazy.get()
-        plain = strip(ctype)
-        size = size_of(plain)
-        words = max(1, -(-size // arch.word))
         key = name or f"arg{k + 1}"
-        if isinstance(plain, Struct) and words > 2 and arch.large_struct_by_reference:
-            roots[key], stack = _scalar_place(free, stack, ctype, arch, space, by_reference=True)
-        elif (isinstance(plain, Struct) and words > 2) or words > len(free):
-            roots[key] = Root(_stack(stack, arch, space), ctype, in_memory=True, writable=True)
-            stack += words * arch.word
-        elif words == 2:
-            halves = (Part(0, 8, Reg(free[0], space)), Part(8, size - 8, Reg(free[1], space)))
-            del free[:2]
-            roots[key] = Root(Const(0), ctype, parts=halves)
-        else:
-            roots[key] = Root(narrow(Reg(free.pop(0), space), ctype), ctype, writable=True)
+        plain = strip(ctype)
+        if isinstance(plain, Struct) and (plain.by_reference or (plain.size > 16 and arch.large_struct_by_reference)):
+            roots[key], stack = _referred(free["integer"], stack, ctype, arch, space)
+            continue
+        classes = eightbytes(ctype)
+        if classes is not None and all(classes.count(c) <= len(free[c]) for c in classes):
+            values = tuple(register(free[c].pop(0), arch, space) for c in classes)
+            roots[key] = _in_registers(values, ctype)
+            continue
+        if isinstance(plain, Float) and plain.size == 16:
+            stack += -(stack - arch.stack_arguments) % 16
+        roots[key] = Root(_stack(stack, arch, space), ctype, in_memory=True, writable=True)
+        stack += -(-size_of(plain) // arch.word) * arch.word
     return roots
 
 
-def _scalar_place(
-    free: list[int], stack: int, ctype: CType, arch: Arch, space: Space, *, by_reference: bool
-) -> tuple[Root, int]:
+def _referred(free: list[int], stack: int, ctype: CType, arch: Arch, space: Space) -> tuple[Root, int]:
+    """A struct of which the address is passed."""
     if free:
-        return Root(Reg(free.pop(0), space), ctype, in_memory=by_reference, writable=True), stack
-    return Root(_stack(stack, arch, space), ctype, in_memory=True, writable=True), stack + arch.word
+        return Root(Reg(free.pop(0), space), ctype, in_memory=True, writable=True), stack
+    address = Load(_stack(stack, arch, space), arch.word, False, space)
+    return Root(address, ctype, in_memory=True, writable=True), stack + arch.word
 
 
 def _stack(offset: int, arch: Arch, space: Space) -> Expr:

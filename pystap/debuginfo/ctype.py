@@ -87,6 +87,7 @@ class Struct:
     _members: Callable[[], tuple[Member, ...]]
     declared: str = ""  # "file.h:12" where debug-info says it
     complete: bool = True
+    by_reference: bool = False  # a class that is never passed in registers: it has a copy constructor of its own
     _cache: list[tuple[Member, ...]] = field(default_factory=list, repr=False)
 
     @property

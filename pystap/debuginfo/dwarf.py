@@ -147,14 +147,17 @@ class Dwarf(DwarfCode):
                 raise Unresolved("its frame is not known")
             return evaluate(location_at(owner, pc, dw.FRAME_BASE), frame, owner.unit).value
 
-        frame = Frame(pc, self.space, at_entry, lambda: self._cfa(pc, frame), base, self.run_time)
+        def cfa() -> Expr:
+            return self._cfa(pc, frame)
+
+        frame = Frame(pc, self.space, at_entry, cfa, base, self.run_time, self.arch, self.thread_local)
         return frame
 
     def _no_frame(self) -> Frame:
         def none() -> Expr:
             raise Unresolved("it is relative to a frame")
 
-        return Frame(0, self.space, False, none, none, self.run_time)
+        return Frame(0, self.space, False, none, none, self.run_time, self.arch, self.thread_local)
 
     def _cfa(self, pc: int, frame: Frame) -> Expr:
         rule: Rule | None = self._frames.cfa(pc)
@@ -165,6 +168,10 @@ class Dwarf(DwarfCode):
             return evaluate(rule, frame, unit).value
         register, offset = rule
         return Binary("+", Reg(register, self.space), Const(offset)) if offset else Reg(register, self.space)
+
+    def thread_local(self, offset: Expr) -> Expr:
+        """Where a thread-local variable is in the current thread; the kernel has none."""
+        raise Unresolved("thread-local variables cannot be read")
 
     def run_time(self, address: int) -> Expr:
         """Where a link-time address is at run time."""

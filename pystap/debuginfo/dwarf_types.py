@@ -30,6 +30,7 @@ _CHARACTERS = {_DW_ATE_SIGNED_CHAR: "char", _DW_ATE_UNSIGNED_CHAR: "char", 0x10:
 _QUALIFIERS = {
     dw.CONST_TYPE: "const", dw.VOLATILE_TYPE: "volatile", dw.RESTRICT_TYPE: "restrict", dw.ATOMIC_TYPE: "_Atomic",
 }  # fmt: skip
+_DW_CC_PASS_BY_REFERENCE = 4
 _RECORDS = {dw.STRUCTURE_TYPE: "struct", dw.UNION_TYPE: "union", dw.CLASS_TYPE: "class"}
 Complete = Callable[[str, str], "CType | None"]  # (struct, name) -> the defined type of a declared one
 
@@ -137,7 +138,10 @@ class Types:
             full = self._complete(kind, name) if name else None
             return full or Struct(kind, name, 0, tuple, complete=False)
         size = die.number(dw.BYTE_SIZE) or 0
-        return Struct(kind, name, size, lambda: tuple(self._members(die)), self.declared(die))
+        by_reference = die.number(dw.CALLING_CONVENTION) == _DW_CC_PASS_BY_REFERENCE
+        return Struct(
+            kind, name, size, lambda: tuple(self._members(die)), self.declared(die), by_reference=by_reference
+        )
 
     def _members(self, die: Die) -> Iterator[Member]:
         for child in die.children():

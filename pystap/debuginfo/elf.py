@@ -43,6 +43,7 @@ class Segment:
     address: int
     file_size: int
     memory_size: int
+    align: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,10 @@ class Elf:
         """The program headers."""
         found = []
         for k in range(self._phnum):
-            kind, flags, offset, address, _, file_size, memory_size, _ = struct.unpack_from(
+            kind, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from(
                 "<IIQQQQQQ", self.data, self._phoff + 56 * k
             )
-            found.append(Segment(kind, flags, offset, address, file_size, memory_size))
+            found.append(Segment(kind, flags, offset, address, file_size, memory_size, max(1, align)))
         return found
 
     def read(self, address: int, size: int) -> bytes | None:

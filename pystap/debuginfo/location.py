@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pystap.arch import X86_64, Arch
 from pystap.debuginfo import dw
+from pystap.debuginfo.abi import register
 from pystap.debuginfo.die import Die, Unit
 from pystap.debuginfo.sections import Data, sleb, uleb
 from pystap.diagnostics import Unresolved
@@ -52,6 +54,12 @@ class Frame:
     cfa: Callable[[], Expr]
     base: Callable[[], Expr]  # the function's frame base
     address: Callable[[int], Expr]  # link-time address -> where it is at run time
+    arch: Arch = X86_64
+    thread_local: Callable[[Expr], Expr] | None = None  # offset in the file's block -> where it is in this thread
+
+    def register(self, number: int) -> Expr:
+        """A register as a place."""
+        return register(number, self.arch, self.space)
 
 
 def location_at(die: Die, pc: int, attribute: int = dw.LOCATION) -> bytes:
@@ -210,7 +218,7 @@ class _Machine:
         if 0x30 <= op <= 0x4F:
             self.stack.append(Const(op - 0x30))
         elif 0x50 <= op <= 0x6F:
-            self.register = Reg(op - 0x50, self.frame.space)
+            self.register = self.frame.register(op - 0x50)
         elif 0x70 <= op <= 0x8F:
             self._push_register(op - 0x70)
         elif op in _CONSTANTS:
@@ -312,7 +320,7 @@ class _Machine:
         self.stack.append(_fold("+", self._pop(), _const(self._uleb())))
 
     def _regx(self) -> None:
-        self.register = Reg(self._uleb(), self.frame.space)
+        self.register = self.frame.register(self._uleb())
 
     def _bregx(self) -> None:
         self._push_register(self._uleb())
@@ -359,7 +367,7 @@ class _Machine:
         self.stack.append(_const(int.from_bytes(self._take(self._take(1)[0]), "little")))
 
     def _regval_type(self) -> None:
-        self.stack.append(Reg(self._uleb(), self.frame.space))
+        self.stack.append(self.frame.register(self._uleb()))
         self._convert()
 
     def _piece(self) -> None:
@@ -380,7 +388,9 @@ class _Machine:
         self.points = die, self._sleb()
 
     def _tls(self) -> None:
-        raise Unresolved("thread-local variables cannot be read")
+        if self.frame.thread_local is None:
+            raise Unresolved("thread-local variables cannot be read")
+        self.stack.append(self.frame.thread_local(self._pop()))
 
 
 _CONSTANTS = {

@@ -20,7 +20,7 @@ from pystap.debuginfo import dw
 from pystap.debuginfo.abi import EntryScope
 from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Tracepoint
 from pystap.debuginfo.cfa import Frames
-from pystap.debuginfo.ctype import CType, FunctionType, Lazy
+from pystap.debuginfo.ctype import CType, FunctionType, Lazy, Struct, strip
 from pystap.debuginfo.demangle import demangle, fits, scoped
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf import Covering, Dwarf
@@ -36,6 +36,7 @@ from pystap.ir.nodes import Expr, Space, SymbolAddress
 
 DEBUG_ROOTS = (Path("/usr/lib/debug"), Path("/usr/local/lib/debug"))
 _FUNCTION = 2  # STT_FUNC; a function that is chosen at load time (STT_GNU_IFUNC) is nowhere itself
+_DW_OP_DEREF = b"\x06"
 _WORTH_CACHING = 1 << 20  # bytes of .debug_info
 
 _opened: dict[str, str] = {}
@@ -62,6 +63,12 @@ class UserDwarf(Dwarf):
     def run_time(self, address: int) -> Expr:
         """Where a link-time address is at run time: found by the object and its place in it."""
         return SymbolAddress("", address, self._owner.path)
+
+    def thread_local(self, offset: Expr) -> Expr:
+        """Where a thread-local variable is in the current thread."""
+        from pystap.debuginfo.tls import thread_local
+
+        return thread_local(self._owner.elf, offset, self.run_time)
 
     def function_at(self, pc: int) -> Address | None:
         """The function, as compiled, whose code holds an address."""
@@ -103,9 +110,18 @@ class UserDwarf(Dwarf):
         die = self.sections.die(address.die)
         if not self.unoptimized(die):
             return self.scope_at(replace(address, address=entry_pc(die) or address.address))
-        parameters = tuple((d.name, Lazy.of(self.types.of(d))) for d in die.children() if d.tag == dw.FORMAL_PARAMETER)
+        parameters = tuple((d.name, self._passed(d)) for d in die.children() if d.tag == dw.FORMAL_PARAMETER)
         prototype = FunctionType(Lazy.of(self.types.of(die)), parameters)
         return EntryScope(address.function, prototype, self.arch, Space.USER)
+
+    def _passed(self, parameter: Die) -> Lazy:
+        """A parameter's type; of a class with a copy constructor of its own, the address is passed."""
+        ctype = self.types.of(parameter)
+        struct = strip(ctype)
+        location = parameter.get(dw.LOCATION)
+        if isinstance(struct, Struct) and isinstance(location, bytes) and location[-1:] == _DW_OP_DEREF:
+            return Lazy.of(replace(struct, by_reference=True))
+        return Lazy.of(ctype)
 
     def _entries(self, spec: Spec) -> Iterator[Entry]:
         scopes, name = scoped(spec.function)

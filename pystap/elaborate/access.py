@@ -89,6 +89,12 @@ class Access:
         self.outcomes.append(value)
         return ast.Number(value, span=node.span)
 
+    def kept(self) -> Iterator[Hashable]:
+        """What the values kept at the entry are; of other expressions than targets, `outcomes` has the targets."""
+        for value in self.entry:
+            outcome = _outcome(value)
+            yield None if isinstance(outcome, tuple) and outcome[0] == "node" else outcome
+
     def called(self, node: ast.Call, fold: Fold) -> ast.Expr:
         """The call itself, or one of this site's copy of a function with $variables."""
         return node if self.copy is None else self.copy(node, self, fold)
@@ -236,7 +242,7 @@ class Access:
                 yield debug_info(self.target_, name), space
             if name.endswith(">"):
                 yield _header(self.target_, name), space
-        if module is None and self.home not in ("", "kernel"):
+        if module is None and self.home not in ("", "kernel") and not self.home.startswith("/"):
             yield self.target_.kernel_info(), ir.Space.KERNEL
 
     def _cast_type(self, cast: ast.Cast) -> tuple[CType, ir.Space]:
@@ -269,7 +275,8 @@ class Access:
         raise failure or Unresolved(f"unable to find global '{name}' in '{at.module or self.home}'", span=at.span)
 
     def _enumerator(self, name: str) -> int:
-        for info, _ in self._infos(None):
+        infos = [*self._infos(None), *self._infos("kernel")]
+        for info, _ in infos:
             find = getattr(info, "enumerator", None)
             value = find(name) if find is not None else None
             if value is not None:

@@ -86,7 +86,7 @@ class Bodies:
         if self.contextual:
             access.copy = self._copy
         folded = Folder(access)(plan.block)
-        key = (resolved.is_return, *access.outcomes)
+        key = (resolved.is_return, *access.outcomes, *access.kept())
         body = plan.bodies.get(key)
         if body is None:
             self.namespace.noted(access)

@@ -80,7 +80,7 @@ def _fields(label: str, path: Path, node: ast.TargetVar) -> Fields:
             return taken.finished()
         case Pointer(target=target) if node.pretty and isinstance(strip(target.get()), FunctionType):
             label += "<function>:"
-        case _ if node.pretty and place.in_memory and not isinstance(ctype, Pointer):
+        case _ if node.pretty and place.in_memory and not (place.bit_size or isinstance(ctype, Pointer)):
             return (_by_address(label, path, place, node),)
         case Float() if node.pretty:
             return (ast.PrettyField(label, None, span=node.span),)

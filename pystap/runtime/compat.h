@@ -128,6 +128,22 @@ static inline void stap_uprobe_unregister_wait(void)
 #endif
 }
 
+/* --- vector registers ------------------------------------------------------------------------------------ */
+
+#ifdef CONFIG_X86_64
+/* Where the kernel keeps a task's vector registers while it uses them itself. */
+static __always_inline const union fpregs_state *stap_saved_vectors(struct task_struct *task)
+{
+#if STAP_HAVE_X86_TASK_FPU
+	return &x86_task_fpu(task)->fpstate->regs;
+#elif STAP_HAVE_FPSTATE
+	return &task->thread.fpu.fpstate->regs;
+#else
+	return &task->thread.fpu.state;
+#endif
+}
+#endif
+
 /* --- tasks ----------------------------------------------------------------------------------------------- */
 
 /* Threads that the kernel made in a process: they have its memory, and never go to user mode. */

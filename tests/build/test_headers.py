@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pystap.build.headers import finder
-from pystap.debuginfo.ctype import Struct, find_member, size_of
+from pystap.debuginfo.ctype import Struct, find_member, offset_of, size_of
 from pystap.diagnostics import Unresolved
 
 
@@ -30,7 +30,7 @@ def test_a_header_of_programs(tmp_path: Path) -> None:
     assert size_of(timeval) == 16
     found = find_member(timeval, "tv_usec")
     assert found is not None
-    assert found[0] == 64
+    assert offset_of(found) == 64
     kept = list((tmp_path / "headers").iterdir())
     assert [k.suffix for k in kept] == [".btf"]
     assert find("<sys/time.h>") is find("<sys/time.h>")

@@ -1,0 +1,167 @@
+"""Values of programs: C and C++ variables of every shape, where compilers put them, against what the programs hold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.vm.conftest import Bench
+
+pytestmark = pytest.mark.vm
+
+ONE = (
+    "{.yes=1, .letter='q', .small='\\375', .byte='\\310', .s=-300, .us=60000, .i=-70000, .u=4000000000, "
+    '.l=-5000000000, .ul=18000000000000000000, .f=?, .d=?, .color=6, .sign=-1, .text="a text", .fixed="fixed", '
+)
+SHUT = ".name=[...], .raw=[...], .numbers=[...], .grid=[...], .bits={...}, <union>={...}, .pair={...}"
+OPEN = (
+    '.name="origin", .raw="\\001\\002\\003\\376", .numbers=[10, ...], .grid=[1, ...], '
+    ".bits={.a=5, .b=-7, .c=78187493530, .d=1, .e=5}, <union>={.whole=131073, <class>={.low=1, .high=2}}, "
+    ".pair={.x=3, .y=-4}"
+)
+REST = ", .op=0x, .next=0x, .nothing=0x0}"
+FLEX = "flex={.count=3, .items=[7, ...]}"
+
+
+def _without_addresses(lines: list[str]) -> list[str]:
+    return [re.sub(r"0x[0-9a-f]{6,}", "0x", line) for line in lines]
+
+
+def _said(lines: list[str], sign: str) -> list[str]:
+    """What handlers printed: their lines begin with a sign of their own."""
+    return [line.removeprefix(sign) for line in _without_addresses(lines) if line.startswith(sign)]
+
+
+PRINTED = """
+    probe process("PROGRAMS/variables?").function("scalars") { println("#", $$parms) println("#", $$parms$) }
+    probe process("PROGRAMS/variables?").function("structs") {
+        println("#", $$parms) println("#", $p$) println("#", $p$$) println("#", $pp$)
+        println("#", $op$, " ", $p->op$, " ", $flex$$)
+        println("#", $p->numbers$, $p->name$, $p->fixed$, $p->sign$, $p->d$, $p->bits->b$, $p->nothing$)
+    }
+    probe process("PROGRAMS/variables?").function("by_value") {
+        println("#", $$parms) println("#", $t$, $m$) println("#", $big$)
+        printf("#%d %d %d %d\\n", $t->a, $t->b, $m->n, $big->i)
+    }
+"""
+
+
+@pytest.mark.parametrize("program", ["variables0", "variables1"])
+def test_pretty_printing(bench: Bench, program: str) -> None:
+    """As stap prints it: pointers followed, text, chars, bit-fields, structs in registers, one element of arrays."""
+    assert _said(bench.run(PRINTED, f"PROGRAMS/{program}"), "#") == [
+        "i=0xfffffffffffffffb c=0xfa l=0x e=0x1 b=0x1 s=0x".replace("0xfffffffffffffffb", "0x"),
+        "i=-5 c='\\372' l=-6000000000 e=1 b=1 s=\"said \\\"so\\\"\"",
+        "p=0x pp=0x op=0x flex=0x",
+        ONE + SHUT + REST,
+        ONE + OPEN + REST,
+        ONE + SHUT + REST,
+        f"<function>:0x <function>:0x {FLEX.removeprefix('flex=')}",
+        '[10, ...]"origin""fixed"-1?-70x0',
+        "t={...} m={...} big={...}",
+        "{.a=21, .b=-22}{.d=?, .n=44}",
+        ONE + SHUT + REST,
+        "21 -22 44 -70000",
+    ]
+
+
+FLOATS = """
+    function decimal(bits) { return fp_to_string(bits, 3) }
+    probe process("PROGRAMS/variables?").function("floats") {
+        printf("#%s %s %s\\n", decimal($d), decimal(fp32_to_fp64($f)), decimal($p[0]))
+    }
+    probe process("PROGRAMS/variables?").function("floats").return {
+        printf("#%s %s %s\\n", decimal($return), decimal(@entry($d)), decimal(fp32_to_fp64(@entry($f))))
+    }
+    probe process("PROGRAMS/variables?").function("structs") {
+        printf("#%s %s\\n", decimal($p->d), decimal(fp32_to_fp64($p->f)))
+    }
+    probe process("PROGRAMS/variables?").function("by_value") { printf("#%s %d\\n", decimal($m->d), $m->n) }
+    probe process("PROGRAMS/variables?").function("by_value").return {
+        printf("#%d %d %s %s %s\\n", $return->a, $return->b, $$return, $$return$, decimal($m->d))
+    }
+"""
+
+
+@pytest.mark.parametrize("program", ["variables0", "variables1"])
+def test_floating_point_and_structs_in_registers(bench: Bench, program: str) -> None:
+    """Doubles and floats in vector registers and in memory, read as their bits; results of two registers."""
+    assert _said(bench.run(FLOATS, f"PROGRAMS/{program}"), "#") == [
+        "3.500 -0.750 0.125",
+        "4.875 3.500 -0.750",
+        "-2.250 1.500",
+        "0.500 44",
+        "-22 21 return={...} return={.a=-22, .b=21} 0.500",
+    ]
+
+
+THREAD_LOCAL = """
+    probe process("PROGRAMS/variables?").function("threaded") {
+        printf("#%d %d %d %d\\n", @var("per_thread"), @var("own_thread"), @var("calls@variables.c"), @var("visible")[2])
+    }
+    probe process("PROGRAMS/variables?").function("threaded").return {
+        printf("#%d %d ", @var("per_thread"), @var("own_thread"))
+        printf("%d %d\\n", @var("calls@variables.c"), @var("visible@variables.c")[3])
+    }
+"""
+
+
+@pytest.mark.parametrize("program", ["variables0", "variables1"])
+def test_static_and_thread_local_variables(bench: Bench, program: str) -> None:
+    assert _said(bench.run(THREAD_LOCAL, f"PROGRAMS/{program}"), "#") == ["11 -12 0 3", "13 -14 2 4"]
+
+
+ITEM = (
+    '.weight=?, .text="text", .name=[...], .level=200, .ref=0x, .title={...}, <union>={...}, .list={...}, '
+    '.owner={...}, .pm=?, .pf=?, .base_member=7, .label="other", .flag=1}'
+)
+ITEM_OPEN = (
+    '.weight=?, .text="text", .name="abc", .level=200, .ref=0x, .title={._M_dataplus={._M_p="a title"}, '
+    '._M_string_length=7, <union>={._M_local_buf="a title", ._M_allocated_capacity=28548219889000545}}, '
+    "<union>={.whole=65537, .half=1}, .list={._M_impl={._M_start=0x, ._M_finish=0x, ._M_end_of_storage=0x}}, "
+    '.owner={._M_t={._M_t={._M_head_impl=0x0}}}, .pm=?, .pf=?, .base_member=7, .label="other", .flag=1}'
+)
+CLASSES = """
+    probe process("PROGRAMS/classes?").function("references") {
+        println("#", $$parms) println("#", $$parms$) println("#", $k$$) println("#", $s$$)
+        println("#", $k->base_member, user_string($k->label), $r->member, " ", user_int($n), user_int($k->ref))
+    }
+    probe process("PROGRAMS/classes?").function("values") {
+        println("#", $$parms$) println("#", $c->held, " ", $e$, " ", $s->_M_string_length, " ", $p->title->_M_dataplus$)
+    }
+    probe process("PROGRAMS/classes?").function("values").return { println("#", $c->held, " ", $p->member) }
+    probe process("PROGRAMS/classes?").function("inherited") {
+        println("#", $$parms$) println("#", $d->root, $d->left, $d->right, $d->own, $b->base_member)
+    }
+    probe process("PROGRAMS/classes?").function("get") { println("#", $$parms$$) println("#", $this->items[2]) }
+    probe process("PROGRAMS/classes?").function("twice<int>") { println("#", $$parms$$) }
+    probe process("PROGRAMS/classes?").function("method") { println("#", $$parms, " ", $this->member) }
+    probe process("PROGRAMS/classes?").function("shop::Item::operator+") { println("#", $$parms) }
+"""
+
+
+@pytest.mark.parametrize("program", ["classes0", "classes1"])
+def test_classes(bench: Bench, program: str) -> None:
+    """Members of a class and of its bases, virtual ones too; references, templates, the standard library's types."""
+    assert _said(bench.run(CLASSES, f"PROGRAMS/{program}"), "#") == [
+        "this=0x a=0x4 3",
+        "this=0x s=0x 3",
+        "this=0x k=0x5",
+        "k=0x r=0x s=0x n=0x yes=0x1 lv=0x1 pl=0x1 w=0x77 c16=0x63",
+        f"k={{.member=3, {ITEM} r={{.member=8, {ITEM} s={{._M_dataplus={{...}}, ._M_string_length=5, <union>={{...}}}}"
+        " n=42 yes=1 lv=1 pl=1 w=119 c16='c'",
+        f"{{.member=3, {ITEM_OPEN}",
+        '{._M_dataplus={._M_p="hello"}, ._M_string_length=5, <union>={._M_local_buf="hello", '
+        "._M_allocated_capacity=478560413032}}",
+        "7other8 4242",
+        f"p={{.member=3, {ITEM} s={{._M_dataplus={{...}}, ._M_string_length=5, <union>={{...}}}} v={{._M_impl={{...}}}}"
+        " c={.held=31} e={}",
+        '31 {} 5 {._M_p="a title"}',
+        "31 3",
+        "x=21",
+        "this={.items=[1, ...], .first=0x} i=1",
+        "3",
+        "b={.base_member=7} d={.own=9, .left=6, .right=8, .root=5}",
+        "56897",
+    ]
