@@ -43,7 +43,7 @@ class Lab:
             assert kernel is not None
             net = compile_c((HERE / "user" / "net.c").read_text(), "-static", "-O1", name="net.c")
             files = {RUNNER: binaries.runner(), "/bin/net": net}
-            guest = Guest(kernel, modules=("veth", "bridge"), files=files, cpus=2)
+            guest = Guest(kernel, modules=("veth", "bridge", "dummy"), files=files, cpus=2)
             guest.__enter__()
             self.guests[self.series] = guest
             guest.put("/tmp/lab", (SCRIPTS / "lab.sh").read_bytes())
@@ -322,3 +322,76 @@ def test_counters_of_ip_and_tcp(lab: Lab) -> None:
     assert {line for line in lines if line.startswith("cut")} == {
         "cut 127.0.0.1 2", "cut 10.1.0.2 1", "cut 10.2.0.2 1",
     }  # fmt: skip
+
+
+TALKS = "net tcp 10.2.0.2 4242 100; net tcp fd02::2 4242 200; net udp 10.2.0.2 53 60; net udp fd02::2 53 61"
+
+
+def test_sockets(lab: Lab) -> None:
+    """tcp, udp and socket: both ends' bytes, once each, with the addresses and ports that the programs name."""
+    lines = lab.lines("sockets.stp", f"{TALKS}; net tcp 10.2.0.2 4999 1", "-DMAXTRYLOCK=100000")
+    talked = [line.split() for line in lab.sh("cat /tmp/said").splitlines() if line[0].isdigit()]
+    ports = [int(own) for own, *_ in talked]
+    assert [rest for _, *rest in talked] == [["101", "101"], ["201", "201"], ["60", "60"], ["61", "61"]]
+    wanted = set()
+    sums = (("tcp", 2, 202, 202), ("tcp", 10, 402, 402), ("udp", 2, 120, 60), ("udp", 10, 122, 61))
+    for p, f, sent, received in sums:
+        kind = 1 if p == "tcp" else 2  # the servers' recvfrom is under way when the script starts
+        wanted |= {f"bytes {p}.sendmsg {f} 0 {sent}", f"bytes socket.send {f} {kind} {sent}"}
+        wanted |= {f"bytes {p}.recvmsg {f} 0 {received}", f"bytes socket.receive {f} {kind} {received}"}
+    assert {line for line in lines if line.startswith("bytes")} == wanted
+    ends = {line for line in lines if line.startswith("end")}
+    four, six = ("10.2.0.1", "10.2.0.2"), ("fd02::1", "fd02::2")
+    for name, family, port, server, (here, there) in (
+        ("tcp.recvmsg", 2, ports[0], 4242, four), ("tcp.recvmsg", 10, ports[1], 4242, six),
+        ("udp.sendmsg", 2, ports[2], 53, four), ("udp.sendmsg", 10, ports[3], 53, six),
+        ("udp.recvmsg", 2, ports[2], 53, four), ("udp.recvmsg", 10, ports[3], 53, six),
+    ):  # fmt: skip
+        assert f"end {name} {family} {here} {port} {there} {server}" in ends, (name, ends)
+        if name != "udp.recvmsg":  # that of the server is under way when the script starts
+            assert f"end {name} {family} {there} {server} {here} {port}" in ends, (name, ends)
+    assert [line for line in lines if not line.startswith(("bytes", "end"))] == [
+        "create INET STREAM IP 0 0 1", "2 TCP_NODELAY 1 4", "create INET6 STREAM IP 0 0 1", "10 TCP_NODELAY 1 4",
+        "create INET DGRAM IP 0 0 1", "create INET6 DGRAM IP 0 0 1", "10 IPV6_ADDRFORM 1 0",
+        "create INET STREAM IP 0 0 1", "2 TCP_NODELAY 1 4", "tcp.disconnect 2 10.2.0.1 10.2.0.2 4999",
+    ]  # fmt: skip
+
+
+DEVICE = """cat /proc/net/dev > /tmp/before
+net tcp 127.0.0.1 4242 100; net tcp 10.2.0.2 4242 100; a ping -c 2 10.2.0.2
+sleep 0.2
+cat /proc/net/dev > /tmp/after
+ip link add dx type dummy
+ip link set dx address 02:11:22:33:44:55
+ip link set dx mtu 1300
+ip link set dx up
+ip link set dx promisc on
+ip link set dx promisc off
+ip link set dx down
+ip link del dx
+"""
+
+
+def carried(text: str) -> dict[str, list[int]]:
+    """Bytes and packets that each device has received and sent, from /proc/net/dev."""
+    rows = (line.split(":") for line in text.splitlines()[2:])
+    return {name.strip(): [int(v) for v in (*rest.split()[:2], *rest.split()[8:10])] for name, rest in rows}
+
+
+def test_devices(lab: Lab) -> None:
+    """netdev: packets and bytes are /proc/net/dev's; what ip(8) does to a device is told once, with its values."""
+    lines = lab.lines("devices.stp", DEVICE, "-DMAXTRYLOCK=100000")
+    before, after = (carried(lab.sh(f"cat /tmp/{name}")) for name in ("before", "after"))
+    seen = {(line.split()[1], line.split()[2]): [int(v) for v in line.split()[3:]] for line in lines if "seen" in line}
+    for device in ("lo", "ra", "rb"):
+        got, packets, sent, out = (new - old for new, old in zip(after[device], before[device], strict=True))
+        headers = 14 * (out if device == "lo" else 0)  # lo does not count its packets' Ethernet headers
+        assert seen["receive", device] == [packets, got - (0 if headers else 14 * packets)], device
+        assert seen["transmit", device] == seen["hard", device] == [out, sent + headers], device
+        assert seen["rx", device][0] == packets
+    told = [line for line in lines if not line.startswith("seen")]
+    assert told == [
+        "register dx", "mac dx 6 17 02:11:22:33:44:55", "SIOCSIFMTU dx", "mtu dx 1500 1300", "open dx",
+        "promiscuity dx 1 0 1", "rx_flag dx 100", "promiscuity dx 0 1 -1", "rx_flag dx 100",
+        "close dx", "unregister dx", "stats 1",
+    ]  # fmt: skip
