@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -194,3 +195,23 @@ def test_errors_for_programs() -> None:
     assert ["1", "40", "identifier 'x'", "type mismatch (string)"] in [fields[2:] for fields in listed]
     assert ["1", "34", "identifier 'x'", "type was first inferred here (long)"] in [fields[2:] for fields in listed]
     assert any(fields[2:4] == ["1", "23"] and "unresolved function nosuch" in fields[5] for fields in listed)
+
+
+@pytest.mark.headers
+@pytest.mark.parametrize("phase", ["Pass 1", "Pass 2", "Pass 3"])
+def test_interrupted_between_passes(phase: str) -> None:
+    """^C in a terminal reaches pystap and its compilers; one is enough, and nobody is left."""
+    script = 'global a probe kernel.function("vfs_*").call { a[ppfunc()]++ } probe syscall.open* { a[name]++ }'
+    command = [sys.executable, "-m", "pystap", "-v", "-w", "-p4", "--disable-cache", "-r", "6.1", "-e", script]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(phase):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(timeout=30) == 1
+    assert said.splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)

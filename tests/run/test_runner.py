@@ -148,6 +148,40 @@ def test_a_refused_module_says_why(guests: Guests, series: str, module: Path) ->
     assert "version magic" in lines[2]
 
 
+def test_a_symbol_that_the_kernel_lacks(guests: Guests, series: str, module: Path) -> None:
+    damaged = module.with_name("lacking.ko")
+    damaged.write_bytes(module.read_bytes().replace(b"relay_open\0", b"relay_ajar\0"))
+    done = guests.run(series, damaged)
+    assert (done.stdout, done.status) == (b"", 1)
+    lines = done.stderr.decode().splitlines()
+    assert lines[0] == "ERROR: Couldn't insert module '/tmp/lacking.ko': No such file or directory"
+    assert lines[1] == "  it uses a symbol that this kernel does not export"
+    assert any("the kernel says" in line and "Unknown symbol relay_ajar" in line for line in lines[2:]), lines
+    check_gone(guests, series)
+
+
+def test_a_module_of_that_name_is_in_use(guests: Guests, series: str, module: Path) -> None:
+    """The second run is refused, and the first one does not notice."""
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    run = f"{RUNNER} /tmp/fake.ko mode=wait > /tmp/first & sleep 0.5; {RUNNER} /tmp/fake.ko mode=wait"
+    done = guests.sh(series, f"{run}; echo $?; kill -INT $!; wait $!; tail -n 1 /tmp/first")
+    assert done.stdout == b"1\nend\n"
+    lines = done.stderr.decode().splitlines()
+    assert lines[0] == "ERROR: Couldn't insert module '/tmp/fake.ko': File exists"
+    assert lines[1] == "  a module of that name is loaded and in use"
+    check_gone(guests, series)
+
+
+def test_interrupted_again_and_again(guests: Guests, series: str, module: Path) -> None:
+    """Whatever phase the signals come in: it ends by itself, or by the third at the latest, and the module goes."""
+    guests.get(series).put("/tmp/fake.ko", module.read_bytes())
+    loop = "for wait in 0 0.01 0.02 0.05 0.1 0.2 0.3; do"
+    signals = "sleep $wait; kill -INT $p; kill -INT $p; sleep 0.02; kill -INT $p; kill -TERM $p"
+    done = guests.sh(series, f"{loop} {RUNNER} /tmp/fake.ko mode=wait & p=$!; {signals}; wait $p; done; sleep 0.5")
+    assert b"ERROR" not in done.stderr, done.stderr
+    check_gone(guests, series)
+
+
 def test_not_a_module(guests: Guests, series: str) -> None:
     done = guests.sh(series, f"{RUNNER} /etc/hostname")
     assert (done.stderr, done.status) == (b"ERROR: '/etc/hostname' is not a kernel module\n", 1)
