@@ -62,3 +62,17 @@ def test_a_kernel_that_is_locked_down(guest: Guest, modules: dict[str, bytes]) -
     assert (done.status, done.stdout) == (1, b"")
     assert b"the kernel is locked down (Secure Boot) and loads signed modules only: --sign-module[=DIR]" in done.stderr
     assert b"the kernel says: Lockdown: pystap-run: unsigned module loading is restricted" in done.stderr
+
+
+def test_one_signed_script_twice_at_once(
+    guest: Guest, series: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second one has another name, for which the signature does not hold: it runs without."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    script = "probe begin { println(1) } probe timer.s(30) { exit() }"
+    assert cli.main(["-p4", "-r", series, "--sign-module", "-e", script]) == 0
+    guest.put("/tmp/signed.ko", Path(capsys.readouterr().out.split()[-1]).read_bytes())
+    first = "pystap-run /tmp/signed.ko > /tmp/first & sleep 0.5;"
+    done = guest.sh(f"{first} pystap-run -T 0.2 /tmp/signed.ko; echo $?")
+    assert (done.stdout, done.stderr) == (b"1\n0\n", b"")
+    assert guest.sh("kill -INT $(pidof pystap-run); sleep 1; grep -c ^stap /proc/modules").stdout == b"0\n"

@@ -132,9 +132,27 @@ static bool is_signed(void)
 	return image_size > length && !memcmp(image + image_size - length, mark, length);
 }
 
+/* How much of the file is the module: what is signed, without the signature at its end. */
+static size_t signed_size(void)
+{
+	const size_t trailer = sizeof("~Module signature appended~\n") - 1 + 12;	/* the mark, struct module_signature */
+	const unsigned char *length = image + image_size - trailer + 8;
+	size_t size;
+
+	if (!is_signed() || image_size < trailer)
+		return image_size;
+	size = (size_t)length[0] << 24 | length[1] << 16 | length[2] << 8 | length[3];
+	return size > image_size - trailer ? image_size : image_size - trailer - size;
+}
+
+static bool renamed;	/* it was tried under another name */
+
 static void explain_signature(void)
 {
-	if (is_signed())
+	if (is_signed() && renamed)
+		say("  the same script runs already; under another name the signature is void, and this kernel loads signed "
+		    "modules only: compile it again with -m NAME\n");
+	else if (is_signed())
 		say("  the kernel does not know the key that signed it; enroll its certificate (mokutil --import, then "
 		    "reboot), or name another key: --sign-module=DIR\n");
 	else
@@ -255,7 +273,10 @@ static bool named_by_content(const char *name)
 	return !strncmp(name, "stap_", 5) && strlen(name) == 5 + 24 && strspn(name + 5, "0123456789abcdef") == 24;
 }
 
-/* Inserts the module under a name of its own, beside the other run of the same script. */
+/*
+ * Inserts the module under a name of its own, beside the other run of the same script. A signature does not hold for
+ * the other name: a kernel that knows its key would refuse the module for it, even one that takes unsigned ones.
+ */
 static bool insert_renamed(struct module_file *file, const char *parameters)
 {
 	size_t size, length = strlen(file->name);
@@ -268,7 +289,8 @@ static bool insert_renamed(struct module_file *file, const char *parameters)
 	memcpy(copy, image, image_size);
 	snprintf(file->name + length, MODULE_NAME_BYTES - length, "_%d", getpid());
 	memcpy(copy + (name - image), file->name, strlen(file->name) + 1);
-	inserted = syscall(SYS_init_module, copy, image_size, parameters) == 0;
+	renamed = true;
+	inserted = syscall(SYS_init_module, copy, signed_size(), parameters) == 0;
 	free(copy);
 	return inserted;
 }
