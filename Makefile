@@ -31,13 +31,14 @@ torture:
 	@scripts/setup torture
 	PYSTAP_TORTURE=1 PYSTAP_KERNELS="$(KERNELS)" $(PYTEST) -v tests/torture --timeout 3600
 
-# The same, smaller, on a kernel that watches its locks, contexts and memory, and after that all tests that boot a guest.
+# The same, smaller, on a kernel that watches its locks, contexts and memory, and the tests of families and engines there.
 # The kernel is built the first time (15 minutes).
 torture-debug:
 	@scripts/setup test
 	@scripts/debug-kernel
 	PYSTAP_TORTURE=debug $(PYTEST) -v tests/torture --timeout 3600
-	PYSTAP_KERNELS=6.1-debug $(PYTEST) -v tests/vm --timeout 3600
+	PYSTAP_KERNELS=6.1-debug $(PYTEST) -v tests/vm/test_families.py tests/vm/test_engines.py tests/vm/test_procfs.py \
+		tests/vm/test_nmi.py tests/vm/test_losses.py --timeout 3600
 
 docs:
 	.venv/bin/python -m pystap.docs docs-out
