@@ -28,8 +28,12 @@ _FAMILIES = (
     r"_*(pte|pmd|pud|p4d|pgd)(_.*)?|_*set_(pte|pmd|pud|p4d|pgd).*|cr4_.*|clear_page.*|copy_page(_regs)?|copy_user_.*",
 )
 _BLOCKED = re.compile("|".join(_FAMILIES))
-# What the kernel itself calls on its way out of a probed function: its return would be hooked without end.
-_RETURNS = re.compile(r".*objpool_(push|pop|try_add_slot|try_get_slot).*|freelist_.*|.*rethook.*|.*kretprobe.*")
+# What the kernel itself calls on its way out of a probed function: its return would be hooked without end. Preemption
+# is wanted for as long as interrupts are off: preempt_schedule_notrace() then returns at once, to be called again.
+_RETURNS = re.compile(
+    r".*objpool_(push|pop|try_add_slot|try_get_slot).*|freelist_.*|.*rethook.*|.*kretprobe.*"
+    r"|(dynamic_)?preempt_schedule(_notrace)?(_thunk)?"
+)
 
 
 def unsafe(name: str) -> bool:

@@ -36,6 +36,8 @@ SYMBOLS = [
     KernelSymbol("vfs_gone", 0x5000, "T", "i", 64),
     KernelSymbol("vfs_table", 0x6000, "d", "", 64),
     KernelSymbol("vfs_read.cold", 0x7000, "t", "", 64),
+    KernelSymbol("preempt_schedule_notrace", 0x8000, "T", "", 64),
+    KernelSymbol("preempt_schedule_irq", 0x9000, "T", "f", 64),
 ]
 
 
@@ -166,6 +168,13 @@ def test_returns() -> None:
     assert resolved.is_return
     assert resolved.point == 'kernel.function("vfs_write").return.maxactive(9)'
     assert "maxactive" in why('kernel.function("vfs_write").return.maxactive(0)').reason
+
+
+def test_returns_that_the_way_out_of_a_return_calls_are_never_probed() -> None:
+    """As a kernel with PREEMPT_RT showed, whose stack ran over."""
+    assert [s.symbol for s in sites('kernel.function("preempt_*").return')] == ["preempt_schedule_irq"]
+    assert [s.symbol for s in sites('kprobe.function("preempt_*").return')] == ["preempt_schedule_irq"]
+    assert len(sites('kernel.function("preempt_*")')) == 2
 
 
 def test_exported_functions() -> None:
