@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pystap.options import Options
 
 NEEDS = frozenset(("usymbols", "uunwind", "ulines"))  # pragmas of tapset functions: what of the objects is wanted
-_KINDS = {"register": "STAP_UNWIND_REGISTER", "memory": "STAP_UNWIND_MEMORY", "plt": "STAP_UNWIND_PLT"}
+_KINDS = {kind: f"STAP_UNWIND_{kind.upper()}" for kind in ("register", "memory", "plt", "signal")}
 _NONE = 0xFFFF
 _PER_LINE = 24
 

@@ -18,6 +18,7 @@ KEPT = (_RA, 3, _RBP, 12, 13, 14, 15)  # the return address, then what callees p
 SAME = -0x8000  # not saved: the caller's is the callee's
 UNDEFINED = -0x7FFF  # of the return address: there is no caller
 _FORMATS = {0x00: "<Q", 0x02: "<H", 0x03: "<I", 0x04: "<Q", 0x0A: "<h", 0x0B: "<i", 0x0C: "<q"}
+_INTERRUPTED = 40  # from the stack pointer of a signal handler's return to the registers that the kernel saved
 # rsp + 8 + ((rip & 15) >= N) * 8: a stub of the procedure linkage table, which pushes a number half-way
 _PLT = (b"\x77\x08\x80\x00\x3f\x1a", b"\x2a\x33\x24\x22")
 
@@ -25,7 +26,7 @@ _PLT = (b"\x77\x08\x80\x00\x3f\x1a", b"\x2a\x33\x24\x22")
 class Rule(NamedTuple):
     """How a frame's caller is found; offsets are from the CFA, or from rbp where the bit in `by_rbp` says so."""
 
-    kind: str  # register: CFA = register + offset; memory: CFA = *(register + offset); plt
+    kind: str  # register: CFA = register + offset; memory: CFA = *(register + offset); plt; signal: all registers there
     register: int
     offset: int
     saved: tuple[int, ...]  # of KEPT
@@ -46,6 +47,7 @@ class _Cie:
     program: bytes
     encoding: int
     augmented: bool
+    signal: bool
     initial: _State | None = None
 
 
@@ -119,6 +121,8 @@ class _Reader:
         if cie.augmented:
             length, after = uleb(self._data, after)
             after += length
+        if cie.signal:
+            return low, low + size, [Row(low, Rule("signal", _RSP, _INTERRUPTED, (SAME,) * len(KEPT)))]
         if cie.initial is None:
             machine = _Machine(cie, _State())
             machine.run(cie.program, 0)
@@ -153,7 +157,9 @@ class _Reader:
             size, at = uleb(data, at)
             encoding = self._encoding(at, augmentation[1:])
             at += size
-        return _Cie(code_align, data_align, data[at:end], encoding, augmentation.startswith("z"))
+        return _Cie(
+            code_align, data_align, data[at:end], encoding, augmentation.startswith("z"), "S" in augmentation
+        )
 
     def _encoding(self, at: int, letters: str) -> int:
         for letter in letters:

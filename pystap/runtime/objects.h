@@ -22,6 +22,7 @@ enum stap_unwind_kind {
 	STAP_UNWIND_REGISTER,	/* the CFA is register + offset */
 	STAP_UNWIND_MEMORY,	/* ... what lies at register + offset */
 	STAP_UNWIND_PLT,	/* rsp + 8, or + 16 from byte `offset` of a 16-byte stub on */
+	STAP_UNWIND_SIGNAL,	/* no CFA: what was interrupted has its registers at register + offset */
 };
 
 #define STAP_UNWIND_SAME	(-0x8000)	/* not saved */

@@ -12,6 +12,7 @@
 #define STAP_USTACK_H
 
 #include <linux/uprobes.h>
+#include <asm/sigcontext.h>
 
 enum stap_user_style {
 	STAP_USER_FULL,		/* " 0x1234 : f+0x0/0x8 [/bin/x]" */
@@ -100,11 +101,30 @@ static bool stap_unwind_cfa(const struct stap_unwind_rule *rule, const u64 *r, u
 	}
 }
 
+/* What a signal handler interrupted: registers as `struct sigcontext` has them. */
+static bool stap_unwind_signal(const struct stap_unwind_rule *rule, u64 *r)
+{
+	struct sigcontext_64 saved;
+	u32 k;
+
+	if (!stap_read_user(&saved, r[rule->cfa] + rule->offset, offsetofend(struct sigcontext_64, ip)))
+		return false;
+	r[STAP_DWARF_RIP] = saved.ip;
+	r[STAP_DWARF_RSP] = saved.sp;
+	r[STAP_DWARF_RBP] = saved.bp;
+	r[3] = saved.bx;
+	for (k = 0; k < 4; k++)
+		r[12 + k] = (&saved.r12)[k];
+	return true;
+}
+
 static bool stap_unwind_apply(const struct stap_unwind_rule *rule, u64 *r)
 {
 	u64 cfa, at, caller[STAP_UNWIND_KEPT];
 	u32 k;
 
+	if (rule->kind == STAP_UNWIND_SIGNAL)
+		return stap_unwind_signal(rule, r);
 	if (rule->saved[0] == STAP_UNWIND_NONE || !stap_unwind_cfa(rule, r, &cfa))
 		return false;
 	if (cfa <= r[STAP_DWARF_RSP])
@@ -150,6 +170,7 @@ static __maybe_unused noinline u32 stap_ustack(struct stap_context *c, unsigned 
 	const struct pt_regs *regs = stap_user_registers(c);
 	const struct stap_unwind_rule *rule;
 	u64 r[STAP_DWARF_REGISTERS];
+	bool called = false;	/* the address is a return address: it may lie past the end of its function */
 	u32 count = 0, k;
 
 	if (!regs)
@@ -158,10 +179,11 @@ static __maybe_unused noinline u32 stap_ustack(struct stap_context *c, unsigned 
 		r[k] = *(const unsigned long *)((const char *)regs + stap_register_offsets[k]);
 	while (count < size) {
 		table[count] = r[STAP_DWARF_RIP];
-		rule = stap_unwind_rule(c, r[STAP_DWARF_RIP] - (count > 0));
+		rule = stap_unwind_rule(c, r[STAP_DWARF_RIP] - called);
 		count++;
 		if (!rule || !stap_unwind_apply(rule, r))
 			break;
+		called = rule->kind != STAP_UNWIND_SIGNAL;
 	}
 	return count;
 }

@@ -49,7 +49,7 @@ def check(path: Path) -> int:
             assert rule is None  # longjmp: the caller's registers are in registers
             continue
         if cfa == "exp":
-            assert rule is None or rule.kind in ("plt", "memory")
+            assert rule is None or rule.kind in ("plt", "memory", "signal")
             continue
         register, offset = re.fullmatch(r"(\w+?)\+(\d+)", cfa).groups()  # type: ignore[union-attr]
         assert rule is not None, hex(address)

@@ -31,6 +31,7 @@ PROGRAMS = {
     "semaphore": ("-O2", "semaphore.c"),
     "threads": ("-g -O1 -pthread", "threads.c"),
     "deep": ("-g -O1", "deep.c"),
+    "twists": ("-g -O1 -pthread", "twists.c"),
     "untouched": ("-g -O1", "untouched.c"),
     "jumps": ("-g -O1", "jumps.c"),
     "exact": ("-g -O1 -no-pie", "plain.c"),

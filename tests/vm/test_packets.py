@@ -58,7 +58,7 @@ class Lab:
         module = Path(self.capsys.readouterr().out.split()[-1])
         guest = self.guest()
         guest.put("/tmp/module.ko", module.read_bytes())
-        guest.put("/tmp/command", f"a() {{ nsenter -t $(cat /tmp/a) -n \"$@\"; }}\n{command}\n".encode())
+        guest.put("/tmp/command", f'a() {{ nsenter -t $(cat /tmp/a) -n "$@"; }}\n{command}\n'.encode())
         try:
             return guest.run([RUNNER, "-c", "sh /tmp/command > /tmp/said 2>&1", "/tmp/module.ko"], timeout=120)
         except LostGuest:

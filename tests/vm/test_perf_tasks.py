@@ -85,4 +85,4 @@ def test_a_counter_that_the_machine_lacks(bench: Bench) -> None:
     """
     done = bench.finish(script, "PROGRAMS/touch")
     assert done.stdout == b"0 4\n"
-    assert b".counter(\"cycles\")' is not supported by this kernel (-2)" in done.stderr
+    assert b'.counter("cycles")\' is not supported by this kernel (-2)' in done.stderr

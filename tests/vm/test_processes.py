@@ -319,3 +319,69 @@ def test_names_outlive_their_processes(bench: Bench) -> None:
         "leaf t leaf+0x0/[P/t] S/t.c:5",
         "leaf t leaf+0x0/[P/t] S/t.c:5",
     ]
+
+
+def test_calls_that_do_not_return_in_order(bench: Bench) -> None:
+    """longjmp, deep recursion, signals on another stack, coroutines, threads, vfork, seccomp: the program lives on."""
+    functions = "jumper deep handler interrupted turn work".split()
+    script = f"""
+        probe {", ".join(f'process("PROGRAMS/twists").function("{f}").call' for f in functions)} {{ calls[ppfunc()]++ }}
+        probe {", ".join(f'process("PROGRAMS/twists").function("{f}").return' for f in functions)} {{
+            returns[ppfunc()]++
+        }}
+        probe process("PROGRAMS/twists").function("work").return {{ wrong += $return != @entry($n) + 1 }}
+        probe process("PROGRAMS/twists").thread.begin {{ threads++ }}
+        probe process("PROGRAMS/twists").thread.end {{ thread_ends++ }}
+        probe process("PROGRAMS/twists").begin {{ begins++ }}
+        probe process("PROGRAMS/twists").end {{ ends++ }}
+        global calls, returns, wrong, threads, thread_ends, begins, ends
+        probe end {{
+            foreach (name+ in calls) println(name, " ", calls[name], " ", returns[name])
+            println(wrong, " ", threads, " ", thread_ends, " ", begins, " ", ends)
+        }}
+    """
+    done = bench.finish(script, "PROGRAMS/twists", "-DMAXTRYLOCK=100000")
+    lines = done.stdout.decode().splitlines()
+    own = ["jumped 5 deep 200", "handled 5", "vfork 7", "strict 5"]
+    assert [line for line in lines if line in own] == own
+    assert [line for line in lines if line not in own] == [
+        "deep 201 64",
+        "handler 5 5",
+        "interrupted 5 5",
+        "jumper 25 0",
+        "turn 3 3",
+        "work 405 405",
+        "0 8 8 6 6",
+    ]
+    assert b": 137 returns of calls inside of 64 others were not seen" in done.stderr
+    assert done.status == 0
+
+
+def test_exec_in_a_thread(bench: Bench) -> None:
+    """All threads end, that which became the new program too; then the process ends and begins as that."""
+    script = """
+        probe process("PROGRAMS/twists").begin, process("PROGRAMS/twists").end, process("PROGRAMS/twists").thread.begin,
+              process("PROGRAMS/twists").thread.end, process("PROGRAMS/t").begin, process("PROGRAMS/t").end {
+            println(pp())
+        }
+    """
+    lines = bench.run(script, "PROGRAMS/twists PROGRAMS/t > /dev/null")
+    assert [re.sub(r'.*/(\w+)"\)', r"\1", line) for line in lines] == [
+        "twists.begin",
+        *["twists.thread.begin"] * 2,
+        *["twists.thread.end"] * 2,
+        "twists.end",
+        "t.begin",
+        "t.end",
+    ]
+
+
+def test_backtrace_through_a_signal(bench: Bench) -> None:
+    """From a handler on its own stack through the frame that the kernel made to what was interrupted."""
+    script = """
+        probe process("PROGRAMS/twists").function("handler").call { if (!times++) print_ubacktrace_brief() }
+        global times
+    """
+    lines = bench.run(script, "PROGRAMS/twists", "-d", "/usr/lib/x86_64-linux-gnu/libc.so.6")
+    names = [line.partition("+")[0] for line in lines]
+    assert names.index("handler") < names.index("interrupted") < names.index("main") < names.index("_start")

@@ -138,11 +138,17 @@ static void stap_process_forked(void *data, struct task_struct *parent, struct t
 			stap_watch_fork(&stap_watches[i], parent, child);
 }
 
-static void stap_watch_exec(struct stap_watch *w)
+/* `old`: its number before, where a thread but the first has done it: that thread has ended, as all others have. */
+static void stap_watch_exec(struct stap_watch *w, pid_t old)
 {
 	bool known = stap_processes_has(&w->processes, current->tgid);
 	bool begun = known && !stap_processes_take(&w->pending, current->pid);
 
+	if (old != current->pid) {
+		stap_processes_take(&w->pending, old);
+		if (stap_processes_take(&w->threads, old))
+			stap_process_run(w, STAP_PROCESS_THREAD_END, stap_process_registers(), 0);
+	}
 	if (stap_watch_fits(w)) {
 		stap_processes_change(&w->processes, current->tgid, true);
 		stap_process_run(w, STAP_PROCESS_BEGIN, stap_process_registers(), 0);
@@ -160,7 +166,7 @@ static void stap_process_executed(void *data, struct task_struct *task, pid_t ol
 
 	for (i = 0; i < stap_watch_count; i++)
 		if (stap_watches[i].events & STAP_PROCESS_LIVES)
-			stap_watch_exec(&stap_watches[i]);
+			stap_watch_exec(&stap_watches[i], old);
 }
 
 static void stap_watch_exit(struct stap_watch *w, struct task_struct *task)

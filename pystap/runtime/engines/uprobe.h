@@ -38,6 +38,7 @@ struct stap_uprobe {
 	struct inode *inode;		/* held */
 	struct inode *program;		/* held, or NULL */
 	struct uprobe *made;
+	atomic_t missed;		/* returns, of calls nested too deeply */
 	pid_t process;			/* in the first namespace */
 	bool armed;
 	bool refused;			/* for good: it was said once */
@@ -206,15 +207,29 @@ static int stap_uprobe_hit(struct uprobe_consumer *consumer, struct pt_regs *reg
 	return 0;
 }
 
+/* The kernel follows only so many of a task's calls, and says nothing of those inside of them: their returns are not seen. */
+static __always_inline bool stap_uprobe_too_deep(void)
+{
+	const struct uprobe_task *task = current->utask;
+
+	return task && task->depth >= MAX_URETPROBE_DEPTH;
+}
+
 /* The entry of a function whose return is probed. */
 static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *regs STAP_UPROBE_COOKIE)
 {
-	const struct stap_uprobe *u = container_of(consumer, struct stap_uprobe, consumer);
+	struct stap_uprobe *u = container_of(consumer, struct stap_uprobe, consumer);
 	struct stap_probe *probe = u->site->probe;
 	struct stap_context *c;
 	struct stap_call *call;
 
 	if (!stap_uprobe_wanted(u))
+		return 0;
+	if (unlikely(stap_uprobe_too_deep())) {
+		atomic_inc(&u->missed);
+		return 0;
+	}
+	if (!probe->entry)
 		return 0;
 	preempt_disable();
 	call = stap_call_take(u, user_stack_pointer(regs), true);
@@ -270,7 +285,7 @@ static void stap_uprobe_arm(struct stap_uprobe *u)
 
 	if (site->is_return) {
 		u->consumer.ret_handler = stap_uprobe_return;
-		u->consumer.handler = site->probe->entry ? stap_uprobe_entry : NULL;
+		u->consumer.handler = stap_uprobe_entry;
 	} else {
 		u->consumer.handler = stap_uprobe_hit;
 	}
@@ -356,6 +371,19 @@ static int stap_uprobe_arm_all(void)
 	return 0;
 }
 
+/* It is the kernel's bound: neither an error nor counted against MAXSKIPPED. */
+static void stap_uprobe_tell_missed(const struct stap_uprobe *u)
+{
+	int missed = atomic_read(&u->missed);
+
+	if (!missed)
+		return;
+	atomic_add(missed, &u->site->probe->skipped[STAP_SKIP_URETPROBE]);
+	stap_session_message(STAP_ITEM_WARNING,
+			     "%s: %d returns of calls inside of %d others were not seen: the kernel follows no more of them",
+			     u->site->probe->point, missed, MAX_URETPROBE_DEPTH);
+}
+
 static void stap_uprobe_disarm_all(void)
 {
 	unsigned int i;
@@ -369,6 +397,7 @@ static void stap_uprobe_disarm_all(void)
 	}
 	stap_uprobe_unregister_wait();
 	for (i = 0; stap_uprobes && i < stap_uprobe_count; i++) {
+		stap_uprobe_tell_missed(&stap_uprobes[i]);
 		iput(stap_uprobes[i].program);
 		iput(stap_uprobes[i].inode);
 	}
