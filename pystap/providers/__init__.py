@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pystap.providers.base import Provider
 from pystap.providers.begin import Begin, Never
-from pystap.providers.hwbreakpoint import KernelData
+from pystap.providers.hwbreakpoint import KernelData, UserData
 from pystap.providers.kernel_function import KernelFunction
 from pystap.providers.kprobe import Kprobe
 from pystap.providers.mark import MarkPoints
@@ -26,6 +26,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Netfilter(),
     Perf(),
     KernelData(),
+    UserData(),
     Procfs(),
     Uprobe(),
     MarkPoints(),

@@ -52,6 +52,24 @@ class KernelData:
         yield Resolved(site, NoScope(), str(request.point), context="kernel")
 
 
+class UserData:
+    """process.data, process("PATH").data and process(PID).data: refused, with what serves instead."""
+
+    patterns: ClassVar[tuple[str, ...]] = tuple(
+        f"{process}.data({where}){length}.{access}"
+        for process in ("process", "process(str)", "process(num)")
+        for where, length in (("str", ""), ("num", "[.length(num)]"))
+        for access in ("write", "rw")
+    )
+
+    def resolve(self, request: Request) -> Iterable[Resolved]:
+        """Always raises Unresolved."""
+        raise Unresolved(
+            "memory of processes is not watched, only the kernel's (kernel.data); "
+            'probe the lines that write it: process("PATH").statement("*@FILE:LINE")'
+        )
+
+
 def _length(length: int) -> int:
     if length not in _LENGTHS:
         raise Unresolved(f"length must be one of 1, 2, 4, 8, not {length}")
