@@ -103,7 +103,7 @@ def test_addresses_that_can_not_be_read_do_no_harm(guests: Guests, series: str, 
 
 
 @pytest.mark.vm
-@pytest.mark.parametrize("name", ["values", "kernel_values"])
+@pytest.mark.parametrize("name", ["values", "kernel_values", "macro_values"])
 def test_values(name: str, guests: Guests, series: str) -> None:
     """Each line of a result is followed in the script by what it must be, without escapes and zero bytes."""
     kernel = available(series)
