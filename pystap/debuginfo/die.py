@@ -91,6 +91,8 @@ class Unit:
             return self.dwarf.line_text(value)
         if form == dw.F_STRING:
             return str(value)
+        if form in (dw.F_GNU_STRP_ALT, dw.F_STRP_SUP):
+            return self.dwarf.shared.text(value)
         base = int(self.root.attributes.get(dw.STR_OFFSETS_BASE, (0, 8))[1])
         return self.dwarf.text(struct.unpack_from("<I", self.dwarf.section(".debug_str_offsets"), base + 4 * value)[0])
 
@@ -155,6 +157,8 @@ class Die:
             return self.unit.die(self.unit.offset + value)
         if form == dw.F_REF_ADDR:
             return self.unit.dwarf.die(value)
+        if form in dw.SHARED_REFERENCES:
+            return self.unit.dwarf.shared.die(value)
         return None
 
     def origin(self) -> Die:

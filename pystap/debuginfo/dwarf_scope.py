@@ -57,7 +57,7 @@ class DwarfScope:
         shown: dict[str, CType] = {}
         for die in self._visible():
             name = die.name
-            if name in shown or (omitted and die.tag == dw.VARIABLE):
+            if not name or name in shown or (omitted and die.tag == dw.VARIABLE):
                 continue
             if self._has_place(die):
                 shown[name] = self._dwarf.types.of(die)

@@ -41,8 +41,8 @@ class Types:
     def __init__(self, dwarf: Sections, complete: Complete = lambda kind, name: None) -> None:
         self._dwarf = dwarf
         self._complete = complete
-        self._known: dict[int, CType] = {}
-        self._lines: dict[int, LineTable] = {}
+        self._known: dict[tuple[str, int], CType] = {}
+        self._lines: dict[tuple[str, int], LineTable] = {}
 
     def of(self, die: Die) -> CType:
         """The type that DW_AT_type of a DIE (or of its origin) names; void where there is none."""
@@ -54,9 +54,10 @@ class Types:
 
     def at(self, die: Die) -> CType:
         """The type that a type DIE defines."""
-        known = self._known.get(die.offset)
+        where = die.unit.dwarf.name, die.offset
+        known = self._known.get(where)
         if known is None:
-            known = self._known[die.offset] = self._read(die)
+            known = self._known[where] = self._read(die)
         return known
 
     def function(self, die: Die) -> FunctionType:
@@ -82,9 +83,10 @@ class Types:
 
     def lines(self, die: Die) -> LineTable:
         """The line table of a DIE's unit, read once."""
-        table = self._lines.get(die.unit.offset)
+        where = die.unit.dwarf.name, die.unit.offset
+        table = self._lines.get(where)
         if table is None:
-            table = self._lines[die.unit.offset] = LineTable(die.unit)
+            table = self._lines[where] = LineTable(die.unit)
         return table
 
     def _lazy_of(self, die: Die) -> Lazy:

@@ -282,7 +282,8 @@ class _Scan:
             return at, inside
         pc = entry_pc(die)
         if pc:
-            origin = die.origin().offset
+            declared = die.origin()  # in another file where that is shared
+            origin = declared.offset if declared.unit.dwarf is self._unit.dwarf else start
             (self._functions if action == _FUNCTION else self._copies).append((origin, start, pc))
         elif action == _FUNCTION and die.abbrev.children and not _may_hold_code(die.attributes):
             return die.past(), inside

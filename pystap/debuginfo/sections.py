@@ -5,6 +5,7 @@ A linked file is never relocated: its sections are final, though a kernel keeps 
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from bisect import bisect_right
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pystap.debuginfo.elf import ET_REL, SHF_ALLOC, SHF_COMPRESSED, SHT_SYMTAB, Elf
+from pystap.debuginfo.locate import build_id_paths
 from pystap.diagnostics import StapError
 
 if TYPE_CHECKING:
@@ -97,6 +99,19 @@ class Sections:
         """The DIE at an offset of .debug_info."""
         return self.unit_of(offset).die(offset)
 
+    @cached_property
+    def shared(self) -> Sections:
+        """The file that dwz put into what this and other files have in common."""
+        link = bytes(self.section(".gnu_debugaltlink"))
+        name, _, build_id = link.partition(b"\0")
+        path = Path(self.name).parent / os.fsdecode(name)
+        for candidate in (path, *build_id_paths(build_id.hex(), (Path("/usr/lib/debug"),))):
+            if name and candidate.is_file():
+                found = Sections(Elf.open(candidate), whole_paths=self.whole_paths)
+                if found.elf.build_id() == build_id.hex():
+                    return found
+        raise StapError(f"{self.name}: the debug-info that it shares with other files (dwz) is not there: {path}")
+
     def _load(self, name: str) -> Data:
         section = self.elf.section(name)
         if section is None:
@@ -110,10 +125,10 @@ class Sections:
 
     def _relocate(self, data: bytearray, index: int) -> None:
         widths = _WIDTHS.get(self.elf.machine, {})
-        values = self._symbol_values
         for section in self.elf.sections:
             if section.kind != _SHT_RELA or self.elf.section_info(section.index) != index:
                 continue
+            values = self._symbol_values
             for at, what, addend in struct.iter_unpack("<QQq", self.elf.bytes_of(section)):
                 width = widths.get(what & 0xFFFFFFFF)
                 if width is None:
@@ -154,8 +169,12 @@ def _lay_out(elf: Elf) -> dict[int, int]:
 
 def _inflate(view: memoryview) -> bytes:
     kind, _, size, _ = struct.unpack_from("<IIQQ", view)
+    if kind == 2:
+        from pystap.debuginfo.compressed import decompress
+
+        return decompress(bytes(view[24:]))
     if kind != 1:
-        raise StapError("a debug section is compressed in a way that pystap does not know (only zlib)")
+        raise StapError("a debug section is compressed in a way that pystap does not know (only zlib and zstd)")
     return zlib.decompress(view[24:], bufsize=size)
 
 

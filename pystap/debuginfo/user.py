@@ -134,9 +134,10 @@ class UserDwarf(Dwarf):
 
     def _scopes(self, offset: int) -> list[str]:
         """The namespaces and classes around a function's declaration, outermost first."""
-        target = self.sections.die(offset).origin().offset
+        declared = self.sections.die(offset).origin()
+        target = declared.offset
         names: list[str] = []
-        block: Die | None = self.sections.unit_of(target).root
+        block: Die | None = declared.unit.root
         while block is not None:
             block = next((d for d in block.children() if d.offset < target < d.past()), None)
             if block is not None and block.tag in _SCOPES:
@@ -292,7 +293,7 @@ class UserObject:
         sections = Sections(elf, whole_paths=True)
         build_id = self.elf.build_id()
         if build_id and len(sections.info) > _WORTH_CACHING:
-            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", f"{FORMAT}-user")))
+            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", f"{FORMAT}-user-2")))
         return UserDwarf(self, sections, index_in_memory(sections))
 
     @cached_property
