@@ -255,7 +255,7 @@ class _Preprocessor:
             mark = token.text if token.kind == "op" else ""
             if mark == ")" and depth == 0:
                 break
-            depth += (mark == "(") - (mark == ")")
+            depth = max(0, depth + (mark in ("(", "[")) - (mark in (")", "]")))
             if mark == "," and depth == 0:
                 if len(found) == count:
                     self._skip_call()

@@ -108,6 +108,7 @@ def test_errors(text: str, message: str | None) -> None:
 def test_macros() -> None:
     assert run("@define f %( 1 + %) x = @f 2") == "x = 1 + 2"
     assert run("@define f(a, b) %( @a + @b %) @f(1, (2, 3))") == "1 + ( 2 , 3 )"
+    assert run("@define f(a, b) %( @a + @b %) @f(x[1, g(2, 3)], 4)") == "x [ 1 , g ( 2 , 3 ) ] + 4"
     assert run("@define g %( @f + 1 %) @define f %( 3 %) @g") == "3 + 1"
     assert run('@define f(a) %( %( @a == "x" %? yes %: no %) %) @f("x") @f("y")') == "yes no"
     assert run("@define f(a) %( @g(@a) %) @define g(a) %( < @a > %) @f(@f(1))") == "< < 1 > >"
