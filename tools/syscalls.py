@@ -393,7 +393,7 @@ SPECIAL: dict[str, Callable[[list[str], int, str], Argument]] = {
         (f"{v[0]} = __sys_uint({n})", f"{v[1]} = sigset_mask_str({v[0]})"), "[%s]", v[1]
     ),
     "sighandler": lambda v, n, _: Argument(
-        (f"{v[0]} = __sys_ulong({n})", f"{v[1]} = sa_handler_str({v[0]})"), "%s", v[1]
+        (f"{v[0]} = __sys_ulong({n})", f"{v[1]} = __handler_name({v[0]})"), "%s", v[1]
     ),
     "ipckey": lambda v, n, _: Argument((f"{v[0]} = __sys_int({n})", f"{v[1]} = __ipckey_str({v[0]})"), "%s", v[1]),
     "ioprio_value": lambda v, n, _: Argument(
