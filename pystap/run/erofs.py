@@ -11,6 +11,7 @@ import functools
 import os
 import stat
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,10 +48,11 @@ class _Bytes:
 
 @dataclass(slots=True)
 class _File:
+    image: HostImage
     path: str
 
     def read(self, offset: int, length: int) -> bytes:
-        return os.pread(_opened(self.path), length, offset)
+        return os.pread(self.image.opened(self.path).number, length, offset)
 
 
 @dataclass(slots=True)
@@ -67,13 +69,8 @@ class _Inode:
         return self.record[offset : offset + length]
 
 
-@functools.lru_cache(FILES_KEPT_OPEN)
-def _kept(path: str) -> _Descriptor:
+def _opened(path: str) -> _Descriptor:
     return _Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK))
-
-
-def _opened(path: str) -> int:
-    return _kept(path).number
 
 
 @dataclass(slots=True)
@@ -93,6 +90,9 @@ class HostImage:
     _starts: list[int] = field(default_factory=list)
     _extents: list[_Extent] = field(default_factory=list)
     _next: int = 0
+    opened: Callable[[str], _Descriptor] = field(
+        default_factory=lambda: functools.lru_cache(FILES_KEPT_OPEN)(_opened), repr=False
+    )
 
     def __post_init__(self) -> None:
         self._place(_Bytes(bytes(_SUPER_OFFSET) + _super_block()), 1)
@@ -117,7 +117,7 @@ class HostImage:
                 target = os.fsencode(os.readlink(path))
                 start, size = self._place(_Bytes(target), 1), len(target)
             case stat.S_IFREG:
-                start = self._place(_File(path), -(-size // BLOCK)) if size else 0
+                start = self._place(_File(self, path), -(-size // BLOCK)) if size else 0
             case _:
                 size = 0
         seconds, rest = divmod(found.st_mtime_ns, 10**9)
