@@ -271,6 +271,9 @@ class Emitter:
         if id in self.unit.recursive:
             self.write(f"if (!stap_nest(c, {mark}))")
             self.write(f"\tgoto {self.on_error};")
+        elif (bytes := self.unit.stack_bytes(id)) is not None:
+            self.write(f"if (!stap_descend(c, {bytes}, {mark}))")
+            self.write(f"\tgoto {self.on_error};")
         returns = self.unit.function(id).result == "long" and isinstance(op.place, ir.Local | ir.Temp)
         self.write(f"{f'{result} = ' if returns else ''}{names.function(id)}({arguments});")
         if id in self.unit.recursive:

@@ -137,6 +137,12 @@ def depth(roots: Iterable[Storage], functions: dict[str, Storage], recursive: fr
     return Depth(strings, per_nesting, max((levels(name) for name in functions), default=0))
 
 
+def heights(functions: dict[str, Storage], recursive: frozenset[str]) -> dict[str, int]:
+    """How many levels of calls each function makes, itself included; those of a recursion count as one."""
+    levels = _deepest(functions, recursive, lambda s: 1)
+    return {name: levels(name) for name in functions}
+
+
 def _deepest(
     functions: dict[str, Storage], recursive: frozenset[str], weight: Callable[[Storage], int]
 ) -> Callable[[str], int]:

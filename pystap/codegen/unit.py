@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pystap.codegen.frames import Storage, nodes, recursive_functions, storage
+from pystap.codegen.frames import Storage, heights, nodes, recursive_functions, storage
 from pystap.codegen.tables import Tables
 from pystap.codegen.variables import Variables
 from pystap.ir import nodes as ir
@@ -20,6 +20,8 @@ _HARMLESS = (
     ir.Const, ir.Local, ir.Temp, ir.GlobalValue, ir.Saved, ir.Bits, ir.Unary, ir.Compare, ir.StrCompare, ir.Select,
     ir.Literal, ir.StrLocal, ir.StrTemp, ir.StrGlobal, ir.SavedStr,
 )  # fmt: skip
+_LEVELS = 4  # calls inside of calls that MINSTACKSPACE is enough for
+_MANY = 256  # bytes of locals that are asked for at any level
 _FAILING_C = re.compile(r"\b(CONTEXT|STAP_ERROR|kread|uread|kwrite|uwrite|\w*deref|stap_\w+)\b")
 
 
@@ -33,6 +35,7 @@ class Unit:
         self.functions = {f.id: f for f in module.functions}
         self.storages = {f.id: _function_storage(f) for f in module.functions}
         self.recursive = recursive_functions({id: s.calls for id, s in self.storages.items()})
+        self._heights = heights(self.storages, self.recursive)
         self.needs: set[str] = set(module.needs)
         self.in_function = False
         self._items: set[str] = set()
@@ -49,6 +52,12 @@ class Unit:
     def item_sizes(self) -> list[str]:
         """All sizes noted."""
         return sorted(self._items)
+
+    def stack_bytes(self, id: str) -> int | None:
+        """What a call of a function needs of the kernel's stack, where that has to be asked for: one level of four."""
+        function = self.functions[id]
+        longs = 8 * (len(function.longs) + len(function.parameters) + len(self.storages[id].longs))
+        return longs if id not in self.recursive and (self._heights[id] % _LEVELS == 0 or longs > _MANY) else None
 
     def can_next(self, id: str) -> bool:
         """Whether a function may hand over to the next overload."""
@@ -73,6 +82,8 @@ class Unit:
 
     def _fails(self, node: object) -> bool:
         if isinstance(node, ir.Call):
+            if any(self.stack_bytes(id) is not None for id in node.functions):
+                return True
             return len(node.functions) > 1 or self.can_next(node.functions[0]) or self.can_fail(node.functions[0])
         if isinstance(node, ir.Binary):
             return node.operator in "/%"

@@ -32,6 +32,15 @@ static __always_inline bool stap_nest(struct stap_context *c, stap_mark mark)
 	return true;
 }
 
+/* Before calls that are not bounded by MAXNESTING, every few levels; `bytes`: what the callee keeps on the stack. */
+static __always_inline bool stap_descend(struct stap_context *c, u32 bytes, stap_mark mark)
+{
+	if (likely(stap_stack_left(MINSTACKSPACE + bytes)))
+		return true;
+	stap_fail(c, mark, "too little kernel stack left for another call");
+	return false;
+}
+
 static void stap_contexts_free(void)
 {
 	unsigned int cpu;

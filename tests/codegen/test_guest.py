@@ -93,6 +93,26 @@ def test_deep_recursion_stops_before_the_stack_does(guests: Guests, series: str)
     assert "MAXNESTING exceeded" in out, out + err
 
 
+def chain(length: int, kept: int) -> str:
+    """Functions that call each other without recursion, and keep their locals meanwhile."""
+    functions = []
+    for n in range(length):
+        called = f"f{n + 1}(y, x + 1)" if n < length - 1 else "x"
+        makes = " ".join(f"a{k} = a{k - 1} * y + x" for k in range(1, kept))
+        total = " ^ ".join(f"a{k}" for k in range(kept))
+        body = f"a0 = x {makes} r = 0 if (y != 123456) r += {called} if (y == 654321) r += {called}"
+        functions.append(f"function f{n}(x, y) {{ {body} return r + ({total}) }}")
+    return "\n".join(functions)
+
+
+def test_a_long_chain_of_calls_stops_before_the_stack_does(guests: Guests, series: str) -> None:
+    script = f"""{chain(200, 18)}
+    probe begin {{ try {{ println(f0(1, 2)) }} catch (m) {{ println(m) }} exit() }}
+    """
+    out, err = said(guests, series, script, "-DMAXACTION=100000")
+    assert "too little kernel stack left for another call" in out, out + err
+
+
 def test_errors_stop_the_session_after_maxerrors(guests: Guests, series: str) -> None:
     script = (
         'probe kernel.function("vfs_read").call { println(1 / (tid() - tid())) } probe error { println("error probe") }'

@@ -121,6 +121,7 @@ static const u16 stap_register_offsets[] = { 0, 8, 16 };
 #define user_mode(regs) 0
 #define task_pt_regs(task) ((struct pt_regs *)NULL)
 #define instruction_pointer(regs) ((regs)->ip)
+#define regs_set_return_value(regs, value) ((regs)->ax = (value))
 #define kernel_stack_pointer(regs) ((regs)->sp)
 
 #define TASK_SIZE_MAX 0x1000ul
