@@ -6,6 +6,7 @@ of unused code.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -242,7 +243,7 @@ class Access:
                 yield debug_info(self.target_, name), space
             if name.endswith(">"):
                 yield _header(self.target_, name), space
-        if module is None and self.home not in ("", "kernel") and not self.home.startswith("/"):
+        if module is None and self.home not in ("", "kernel") and not _is_program(self.home):
             yield self.target_.kernel_info(), ir.Space.KERNEL
 
     def _cast_type(self, cast: ast.Cast) -> tuple[CType, ir.Space]:
@@ -348,14 +349,14 @@ def debug_info(target: Target, module: str) -> DebugInfo:
         find = getattr(target, "user_info", None)
         if find is None:
             raise Unresolved(f"no debug-info for '{module}'")
-        info: DebugInfo = find(module)
+        info: DebugInfo = find(os.path.abspath(module))
         return info
-    return target.module_info(module)
+    return target.module_info(os.path.abspath(module) if "/" in module else module)
 
 
 def _is_program(name: str) -> bool:
     """Whether a name is the path of a program or library, not of a module of the kernel."""
-    return name.startswith("/") and not name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz"))
+    return "/" in name.partition("<")[0] and not name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz"))
 
 
 def _header(target: Target, name: str) -> DebugInfo:

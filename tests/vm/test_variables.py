@@ -165,3 +165,39 @@ def test_classes(bench: Bench, program: str) -> None:
         "b={.base_member=7} d={.own=9, .left=6, .right=8, .root=5}",
         "56897",
     ]
+
+
+CASTS = """
+    probe process("PROGRAMS/variables?").function("structs") {
+        printf("#%d %d\\n", @cast($p, "struct all", "PROGRAMS/variables1")->i,
+               @cast($p, "all", "PROGRAMS/calls:PROGRAMS/variables0")->pair->y)
+        printf("#%d %s\\n", @cast($p, "struct all")->grid[1][2], @cast($p->next, "struct all")->name$)
+        printf("#%s %d\\n", @enumname($p->color), @enum("BLUE"))
+        printf("#%d %d %d\\n", $p->bits->b, $p->raw[3], $pp->next->i)
+    }
+    probe process("PROGRAMS/variables?").function("written") {
+        $value = 99; $p->i = 5; $p->bits->b = -2; $p->bits->a = 6; $p->name[0] = 79
+    }
+"""
+
+
+@pytest.mark.parametrize("program", ["variables0", "variables1"])
+def test_casts_and_writes(bench: Bench, program: str) -> None:
+    """Types of other programs, the first that has it; bit-fields, registers and memory written in guru mode."""
+    lines = bench.run(CASTS, f"PROGRAMS/{program}", "-g")
+    assert _said(lines, "#") == ["-70000 -4", '6 "other"', "BLUE 6", "-7 254 99"]
+    assert "99 5 -2 6 Origin" in lines
+
+
+def test_errno_of_the_c_library(bench: Bench) -> None:
+    """A thread-local variable of a library: the loader alone knows where it is."""
+    from pystap.debuginfo.user import open_object
+    from pystap.providers.objects import libraries_of
+
+    libc = next(path for name, path in libraries_of(str(bench.programs / "variables1")).items() if "libc.so" in name)
+    if open_object(libc).dwarf is None:
+        pytest.skip("no debug-info of the C library: apt install libc6-dbg")
+    point = 'process("PROGRAMS/variables1").function("threaded").return'
+    assert "errno 17" in bench.run(
+        f'probe {point} {{ printf("errno %d\\n", @var("errno", "{libc}")) }}', "PROGRAMS/variables1"
+    )
