@@ -50,16 +50,14 @@ class DwarfScope:
     def listed(self) -> tuple[tuple[str, CType], ...]:
         """What a listing shows: the variables that have a place here, readable or not.
 
-        As stap does, it leaves out, at the entry of an inlined copy, its locals.
+        As stap does, it leaves out, at the entry of an inlined copy, what blocks within it declare.
         """
         inlined = self._function.tag == dw.INLINED_SUBROUTINE
-        omitted = inlined and entry_pc(self._function) == self._pc
+        outer = inlined and entry_pc(self._function) == self._pc
         shown: dict[str, CType] = {}
-        for die in self._visible():
+        for die in self._own(self._function) if outer else self._visible():
             name = die.name
-            if not name or name in shown or (omitted and die.tag == dw.VARIABLE):
-                continue
-            if self._has_place(die):
+            if name and name not in shown and self._has_place(die):
                 shown[name] = self._dwarf.types.of(die)
         return tuple(shown.items())
 
@@ -95,12 +93,13 @@ class DwarfScope:
             self._variables = self._collect(self._function)
         return self._variables
 
+    def _own(self, block: Die) -> list[Die]:
+        return [child for child in block.children() if child.tag in (dw.FORMAL_PARAMETER, dw.VARIABLE)]
+
     def _collect(self, block: Die) -> list[Die]:
         """A block's variables after those of the blocks in it that cover the address."""
-        own, inner = [], []
+        inner = []
         for child in block.children():
-            if child.tag in (dw.FORMAL_PARAMETER, dw.VARIABLE):
-                own.append(child)
-            elif child.tag == dw.LEXICAL_BLOCK and covers(child, self._pc):
+            if child.tag == dw.LEXICAL_BLOCK and covers(child, self._pc):
                 inner += self._collect(child)
-        return inner + own
+        return inner + self._own(block)
