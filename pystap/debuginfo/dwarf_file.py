@@ -13,7 +13,7 @@ from pystap.debuginfo.cfa import Frames
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf_types import Complete, Types
 from pystap.debuginfo.index import Index
-from pystap.debuginfo.ranges import ranges_of
+from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.sections import Sections
 from pystap.ir.nodes import Space
 
@@ -62,6 +62,13 @@ class DwarfFile:
         if pc not in self._covered:  # asked for again: to filter a place, then to probe it
             self._covered[pc] = self._cover(pc)
         return self._covered[pc]
+
+    def begins_with_fentry(self, function: Die, pc: int) -> bool:
+        """Whether an address is that of a function of the kernel whose first instruction calls ftrace."""
+        if self.space is not Space.KERNEL or entry_pc(function) != pc or function.tag != dw.SUBPROGRAM:
+            return False
+        where = self.covering(pc)
+        return where is not None and where.fentry and where.offset == 0
 
     @cached_property
     def index(self) -> Index:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pystap.debuginfo import dw
@@ -15,6 +16,9 @@ from pystap.diagnostics import Unresolved
 if TYPE_CHECKING:
     from pystap.debuginfo.dwarf import Dwarf
     from pystap.debuginfo.location import Frame
+
+
+FENTRY_SIZE = 5  # x86's call instruction
 
 
 class DwarfScope:
@@ -32,7 +36,7 @@ class DwarfScope:
         """The innermost variable of that name, else a global of the function's unit or of the whole file."""
         for die in self._visible():
             if die.name == name:
-                return self._dwarf.root_of(die, self._frame)
+                return self._dwarf.root_of(die, self._frame_of(die))
         unit = self._function.unit
         found = self._dwarf.index.variables(name)
         for entry in sorted(found, key=lambda e: not unit.offset <= e.die < unit.end):
@@ -64,10 +68,23 @@ class DwarfScope:
     def _has_place(self, die: Die) -> bool:
         try:
             if dw.CONST_VALUE not in die.attributes:
-                location_at(die, self._pc)
+                location_at(die, self._frame_of(die).pc)
         except Unresolved:
             return False
         return True
+
+    def _frame_of(self, die: Die) -> Frame:
+        """The frame; at a function's entry, for what is said to begin behind its ftrace call, the place behind that.
+
+        The call changes nothing: what a register holds there it holds at the entry.
+        """
+        if dw.LOCATION not in die.attributes or not self._dwarf.begins_with_fentry(self._function, self._pc):
+            return self._frame
+        try:
+            location_at(die, self._pc)
+        except Unresolved:
+            return replace(self._frame, pc=self._pc + FENTRY_SIZE)
+        return self._frame
 
     def activation(self) -> Activation | None:
         """How this call of the function is told from others; None where its frame is not known."""

@@ -30,6 +30,12 @@ EQUAL = (
     ("-l", 'kernel.statement("vfs_read@fs/read_write.c:460").nearest'),
     ("-l", 'module("nf_*").function("nf_*_init*")'),
     ("-l", 'kernel.function("tcp_*").exported'),
+    ("-L", 'kernel.function("*@fs/namei.c").inline'),  # locals of the copies, but not of blocks in them
+    ("-L", 'kernel.function("ext4_*@fs/ext4/inode.c")'),
+    ("-L", 'kernel.function("*@mm/memory.c")'),
+    ("-L", 'kernel.function("napi_*")'),  # what debug-info has only behind the ftrace call
+    ("-L", 'kernel.statement("tcp_sendmsg_locked@net/ipv4/tcp.c:*")'),
+    ("-l", 'module("virtio_net").statement("*@drivers/net/virtio_net.c:1000-1100")'),
 )
 # What only stap shows: a symbol that DWARF does not know has no copies to be inlined, is nobody's function to call
 # (the unlikely half of one that is listed), and can not be probed by name where several have the same.
