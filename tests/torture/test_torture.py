@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import time
-from pathlib import Path
 
 import pytest
 
@@ -134,17 +133,13 @@ def test_a_hundred_sessions(
     guest: Guest,
     series: str,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     """Sessions beside each other do not know of each other: of some scripts, each of which runs many times."""
     times = 20 if FULL and not WATCHED else 1
-    monkeypatch.chdir(tmp_path)
     text = 'global n probe kernel.function("vfs_read") { n++ } probe timer.s(5) { exit() } probe end { println(n > 0) }'
     for number in range(MODULES):
-        module = compiled(series, capsys, text, "-m", f"stap_many{number}")
-        guest.put(f"/tmp/stap_many{number}.ko", module)
-    started = "".join(f"pystap-run -s 1 /tmp/stap_many{number}.ko & " for number in range(MODULES)) * times
+        guest.put(f"/tmp/many{number}.ko", compiled(series, capsys, f"{text} # {number}"))
+    started = "".join(f"pystap-run -s 1 /tmp/many{number}.ko & " for number in range(MODULES)) * times
     done = guest.sh(f"{started} /bin/load 6; wait", timeout=300)
     assert (done.stdout, done.stderr) == (b"1\n" * MODULES * times, b"")
 
