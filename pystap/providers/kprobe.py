@@ -116,6 +116,8 @@ def module_sites(
 ) -> Iterator[KprobeSite]:
     """The sites of a module's functions; the kernel finds them by name when the module is there."""
     for function in target.module_info(module).functions(pattern):
+        if _no_function(function.name, pattern):
+            continue
         yield KprobeSite(
             function.name,
             function.module,

@@ -83,7 +83,7 @@ class FakeTarget:
     def module_info(self, name: str) -> Info:
         if name not in ("ext4", "nf_nat"):
             raise Unresolved(f"no module '{name}'")
-        return Info(name, (f"{name}_read", f"{name}_write"))
+        return Info(name, (f"{name}_read", f"{name}_write", f"__pfx_{name}_read"))
 
     def tracepoints(self, pattern: str) -> Iterator[Tracepoint]:
         from fnmatch import fnmatchcase
