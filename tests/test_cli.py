@@ -26,7 +26,7 @@ def test_expression_leaves_all_words_as_arguments() -> None:
 def test_joined_values() -> None:
     options = parse(["-p4", "-DMAXACTION=10", "-DSTP_NO_OVERLOAD", "-Gx=3", "-T", "0.5", "--vp", "12", "-e", "x"])
     assert options.last_pass == 4
-    assert options.defines == (("MAXACTION", "10"), ("STP_NO_OVERLOAD", ""))
+    assert options.defines == (("MAXACTION", "10"), ("STP_NO_OVERLOAD", "1"))
     assert options.defined("STP_NO_OVERLOAD") == "1"
     assert options.number("MAXACTION", 1000) == 10
     assert options.globals == (("x", "3"),)
