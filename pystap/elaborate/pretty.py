@@ -90,14 +90,17 @@ def _fields(label: str, path: Path, node: ast.TargetVar) -> Fields:
 
 
 def _chased(path: Path) -> Place:
-    """Where pointers to values end; a pointer to characters, to a function or to nothing known is one itself."""
+    """Where pointers to structs and arrays end. Others are shown themselves: those of numbers as such numbers."""
     place = path.place
     while isinstance(pointer := strip(place.type), Pointer):
         target = strip(pointer.target.get())
         if isinstance(target, (Void, FunctionType)) or (isinstance(target, Int) and target.kind in ("char", "utf")):
             break
         place = path.pointee(place, pointer)
-    return place
+    number = strip(place.type)
+    if place is path.place or not isinstance(number, (Int, Enum)):
+        return place
+    return replace(path.place, type=Int("long", 8, number.signed))
 
 
 def _is_known(ctype: CType) -> bool:
