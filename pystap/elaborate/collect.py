@@ -274,6 +274,8 @@ class Collector:
             if isinstance(outcome, Failed):
                 self.diagnostics.add(outcome.diagnostic)
                 continue
+            for caution in dict.fromkeys(d.resolved.caution for d in outcome if d.resolved.caution):
+                self.diagnostics.warn(None, "caution", caution)
             for derived in outcome:
                 self.result.probes.append(self._derived(probe, derived))
 

@@ -84,6 +84,7 @@ class Resolved:
     values: tuple[tuple[str, TextValue], ...] = ()  # ("value", ...) for $value
     home: str = "kernel"  # where @cast and @var look by default: "kernel", a module's name, or an object's path
     extra: tuple[tuple[str, str], ...] = field(default=())  # further facts for -v listings, e.g. ("pc", "...")
+    caution: str = ""  # what probing it can do to what is probed: warned of once
 
 
 class Provider(Protocol):

@@ -22,12 +22,21 @@ _UNSAFE = (
     # who returns twice: the second time to an address that nobody keeps any more, and the kernel sends SIGILL
     (re.compile(r"_*(sig)?setjmp|(__)?getcontext|(__)?swapcontext"), "it keeps its return address and returns twice"),
 )
+_THROWING = frozenset({"_Unwind_RaiseException", "_Unwind_Resume", "__cxa_throw", "__cxa_rethrow"})
 
 
 def refuse_go(program: UserObject) -> None:
     """Raises Unresolved for a program whose stacks move."""
     if program.is_go:
         raise Unresolved(f"{program.path} is a Go program: {_GO}", hint="probe its calls instead")
+
+
+def caution(program: UserObject) -> str:
+    """What to say of the returns of a program that throws exceptions: the unwinder finds no function at the word."""
+    names = {symbol.name.partition("@")[0] for symbol in program.elf.symbols(".dynsym")}
+    if _THROWING.isdisjoint(names) and _THROWING.isdisjoint(program.functions):
+        return ""
+    return f"{program.path} throws C++ exceptions: one that passes a function whose .return is probed ends the program"
 
 
 def unsafe(program: UserObject) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pystap.debuginfo.abi import UnknownScope
@@ -87,7 +87,8 @@ def _safe(place: Place, found: list[Resolved]) -> list[Resolved]:
         site = found[0].site
         assert isinstance(site, UprobeSite)
         raise Unresolved(f"a probe of this return would break the program: {unsafe[site.address]}")
-    return kept
+    caution = returns.caution(place.object)
+    return [replace(r, caution=caution) for r in kept] if caution else kept
 
 
 def site(place: Place, address: int, is_return: bool = False, caller: tuple[int, int] = (0, 0)) -> UprobeSite | None:

@@ -172,6 +172,16 @@ def test_returns_that_would_break_the_program(made: Path) -> None:
     assert any("_start" in r.point for r in resolve(f'process("{made}/pie").function("*").call'))
 
 
+def test_returns_of_what_throws_are_cautioned_of(made: Path, tmp_path: Path) -> None:
+    source = tmp_path / "throws.cpp"
+    source.write_text("int f(int n) { if (n) throw n; return 1; } int main() { return f(0); }")
+    subprocess.run(["gcc", "-o", tmp_path / "throws", source, "-lstdc++"], check=True)
+    (found,) = resolve(f'process("{tmp_path}/throws").function("f").return')
+    assert found.caution.startswith(f"{tmp_path}/throws throws C++ exceptions")
+    assert resolve(f'process("{tmp_path}/throws").function("f")')[0].caution == ""
+    assert resolve(f'process("{made}/pie").function("leaf").return')[0].caution == ""
+
+
 def test_what_is_refused(made: Path, tmp_path: Path) -> None:
     with pytest.raises(Unresolved, match="CONFIG_UPROBES"):
         resolve(f'process("{made}/pie").function("leaf")', FakeTarget({"CONFIG_KPROBES": "y"}))
