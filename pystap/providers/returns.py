@@ -22,7 +22,7 @@ _UNSAFE = (
     # who returns twice: the second time to an address that nobody keeps any more, and the kernel sends SIGILL
     (re.compile(r"_*(sig)?setjmp|(__)?getcontext|(__)?swapcontext"), "it keeps its return address and returns twice"),
 )
-_THROWING = frozenset({"_Unwind_RaiseException", "_Unwind_Resume", "__cxa_throw", "__cxa_rethrow"})
+_THROWING = frozenset({"_Unwind_RaiseException", "__cxa_throw", "__cxa_rethrow", "__cxa_begin_catch"})
 
 
 def refuse_go(program: UserObject) -> None:

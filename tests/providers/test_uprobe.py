@@ -180,6 +180,7 @@ def test_returns_of_what_throws_are_cautioned_of(made: Path, tmp_path: Path) -> 
     assert found.caution.startswith(f"{tmp_path}/throws throws C++ exceptions")
     assert resolve(f'process("{tmp_path}/throws").function("f")')[0].caution == ""
     assert resolve(f'process("{made}/pie").function("leaf").return')[0].caution == ""
+    assert resolve('process("/lib/x86_64-linux-gnu/libc.so.6").function("malloc").return')[0].caution == ""
 
 
 def test_what_is_refused(made: Path, tmp_path: Path) -> None:
