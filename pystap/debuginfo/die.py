@@ -15,6 +15,7 @@ from pystap.debuginfo import dw
 from pystap.debuginfo.sections import Sections, sleb, uleb
 from pystap.diagnostics import StapError
 
+_U32 = struct.Struct("<I").unpack_from
 Value = Any  # int, bytes (blocks and expressions), str
 
 
@@ -134,7 +135,10 @@ class Die:
     def end(self) -> int:
         """Past its attributes: where its first child, or what follows, begins."""
         if not self._end:
-            assert self.attributes is not None
+            if self.abbrev.size is not None:
+                self._end = self._at + self.abbrev.size
+            else:
+                assert self.attributes is not None
         return self._end
 
     def get(self, attribute: int) -> Value | None:
@@ -203,6 +207,8 @@ class Die:
         """Where the entry after it and its children begins."""
         if not self.abbrev.children:
             return self.end
+        if self.abbrev.sibling is not None:  # walks pass over most of what they meet: nothing else of it is decoded
+            return self.unit.offset + int(_U32(self.unit.data, self._at + self.abbrev.sibling)[0])
         sibling = self.attributes.get(dw.SIBLING)
         if sibling is not None:
             return self.unit.offset + int(sibling[1])

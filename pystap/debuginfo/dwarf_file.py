@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pystap.arch import X86_64, Arch, by_machine
 from pystap.debuginfo import dw
 from pystap.debuginfo.cfa import Frames
-from pystap.debuginfo.die import Die
+from pystap.debuginfo.die import Die, Unit
 from pystap.debuginfo.dwarf_types import Complete, Types
 from pystap.debuginfo.index import Index
 from pystap.debuginfo.ranges import entry_pc, ranges_of
@@ -56,6 +56,7 @@ class DwarfFile:
         self._frames = Frames(dwarf)
         self._covered: dict[int, Covering | None] = {}
         self._begin: dict[int, list[int]] = {}
+        self._bodies: dict[int, tuple[list[int], list[Die]]] = {}  # by unit: the functions with code, their offsets
 
     def covering(self, pc: int) -> Covering | None:
         """The symbol that holds a link-time address."""
@@ -81,10 +82,19 @@ class DwarfFile:
         """The function in whose code a DIE lies."""
         if die.tag == dw.SUBPROGRAM:
             return die
-        for candidate in bodies(die.unit.root):
-            if candidate.offset <= die.offset < candidate.past():
-                return candidate
-        return None
+        if die.unit.dwarf is not self.sections:  # what files share is no code
+            return None
+        offsets, found = self._bodies_of(die.unit)
+        index = bisect_right(offsets, die.offset) - 1
+        return found[index] if index >= 0 and die.offset < found[index].past() else None
+
+    def _bodies_of(self, unit: Unit) -> tuple[list[int], list[Die]]:
+        """The functions of a unit that have code, by their offsets; looked for once."""
+        known = self._bodies.get(unit.offset)
+        if known is None:
+            found = list(bodies(unit.root))
+            known = self._bodies[unit.offset] = [die.offset for die in found], found
+        return known
 
     def _unit_at(self, pc: int) -> int | None:
         starts, table = self._units_by_address
@@ -102,7 +112,7 @@ class DwarfFile:
 
     def _function_at(self, unit: int, pc: int) -> Die | None:
         """The innermost function, inlined or not, that covers an address."""
-        for body in bodies(self.sections.unit(unit).root):
+        for body in self._bodies_of(self.sections.unit(unit))[1]:
             if any(low <= pc < high for low, high in ranges_of(body)):
                 inner = [d for d in inside(body) if d.tag == dw.INLINED_SUBROUTINE and _covers(d, pc)]
                 return inner[-1] if inner else body

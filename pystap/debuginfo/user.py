@@ -24,7 +24,6 @@ from pystap.debuginfo.ctype import CType, FunctionType, Lazy, Struct, strip
 from pystap.debuginfo.demangle import demangle, fits, scoped
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf import Covering, Dwarf
-from pystap.debuginfo.dwarf_file import bodies
 from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
 from pystap.debuginfo.index import FORMAT, Entry, Index, index_in_memory, open_index
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths
@@ -75,7 +74,7 @@ class UserDwarf(Dwarf):
         unit = self._unit_at(pc)
         if unit is None:
             return None
-        for body in bodies(self.sections.unit(unit).root):
+        for body in self._bodies_of(self.sections.unit(unit))[1]:
             if any(low <= pc < high for low, high in ranges_of(body)):
                 entry = entry_pc(body) or pc
                 file, _, line = self.types.declared(body).rpartition(":")
