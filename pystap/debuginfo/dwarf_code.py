@@ -16,6 +16,7 @@ from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.spec import Spec
 from pystap.ir.nodes import Space
 
+PART = ".part."  # in the symbol of what gcc split off a function, to inline the rest
 _WILD = frozenset("*?[")
 
 
@@ -107,14 +108,22 @@ class DwarfCode(DwarfFile):
         )  # fmt: skip
 
     def _entries(self, spec: Spec) -> Iterator[Entry]:
-        return (e for e in self.index.functions(spec.function) if spec.in_file(e.file))
+        return (e for copies in self._alike(spec) for e in copies)
 
     def _alike(self, spec: Spec) -> Iterator[Iterator[Entry]]:
         """As `_entries`, but what differs in its address alone together."""
         for copies in self.index.alike(spec.function):
             first = next(copies, None)
-            if first is not None and spec.in_file(first.file):
+            if first is not None and spec.in_file(first.file) and not self._is_part(first):
                 yield chain((first,), copies)
+
+    def _is_part(self, entry: Entry) -> bool:
+        """Whether it is what gcc split off a function, which has the function's name in debug-info.
+
+        Its beginning is not the function's: what is left of that calls it, with arguments of its own.
+        """
+        where = self.covering(entry.pc) if entry.kind == "f" else None
+        return where is not None and not where.offset and PART in where.symbol
 
     def _lines_of(
         self, entry: Entry, spec: Spec, wanted: Callable[[int], bool] | None, nearest: bool
@@ -172,7 +181,8 @@ class DwarfCode(DwarfFile):
             found = set()
             for die in root.children():
                 line = die.number(dw.DECL_LINE) if die.tag == dw.SUBPROGRAM and not die.get(dw.DECLARATION) else None
-                if line and self.types.file(die, die.number(dw.DECL_FILE) or 0) == own:
+                file = self.types.file(die, die.number(dw.DECL_FILE) or 0) if line else ""
+                if line and (file == own or file.endswith(f"/{own}")):
                     found.add(line)
             known = self._begin[root.offset] = sorted(found)
         return known

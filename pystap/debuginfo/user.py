@@ -127,6 +127,8 @@ class UserDwarf(Dwarf):
         for entry in self.index.functions(name):
             if spec.file and not spec.in_file(entry.file) and not spec.in_file(self._full(entry.file, entry.die)):
                 continue
+            if self._is_part(entry):
+                continue
             around = self._scopes(entry.die)[-len(scopes) :] if scopes else []
             if len(around) == len(scopes) and all(map(fnmatchcase, around, scopes)):
                 yield entry._replace(name="::".join([*around, entry.name]))

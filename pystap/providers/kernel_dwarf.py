@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pystap.debuginfo.api import Address, Scope
+from pystap.debuginfo.dwarf_code import PART
 from pystap.debuginfo.spec import Spec, parse
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request, Resolved
@@ -180,7 +181,9 @@ def _by_address(part: Part, form: str, number: int, suffix: str, is_return: bool
     address = part.dwarf.at(number & _MASK)
     if address is None:
         raise Unresolved("no match")
-    if form == "function":
+    if form == "function" and PART in address.symbol:  # known by its address alone
+        address = part.dwarf.at(address.address - address.offset) or address
+    elif form == "function":
         spec = Spec(address.function)
         address = min(part.dwarf.entries(spec), key=lambda a: abs(a.address - (number & _MASK)), default=address)
     yield part.resolved(address, _spelt(part, form, address) + suffix, is_return, maxactive)

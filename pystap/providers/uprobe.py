@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pystap.debuginfo.abi import UnknownScope
 from pystap.debuginfo.api import Address, Scope
+from pystap.debuginfo.dwarf_code import PART
 from pystap.debuginfo.spec import Spec, parse
 from pystap.debuginfo.user import UserDwarf, UserFunction, entry_of
 from pystap.diagnostics import Unresolved
@@ -252,11 +253,15 @@ def _beyond(request: Request, place: Place, spec: Spec, found: list[Resolved]) -
     for function in place.object.matching(spec.function):
         if function.address in known or (".exported" in suffix and not function.external):
             continue
+        if PART in function.name and PART not in spec.function:
+            continue
         part = _Part(place, dwarf, suffix)
         named = dwarf.function_at(function.address)
         if named is None:
             out += _by_symbol(place, function, suffix, f"no DWARF debug-info covers {function.name}")
         elif entry_of(dwarf, named) == function.address and not _same(named, found):
+            if PART in function.name:  # the name of what it was split off is another function's
+                named = replace(named, function=function.name, file="")
             out += part.resolved(named, part.spelt("function", named) + suffix, suffix.endswith(".return"))
         known.add(function.address)
     if not found and not out:

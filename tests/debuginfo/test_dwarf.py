@@ -77,9 +77,35 @@ OPTIONS = [("-O0",), ("-O2",), ("-O2", "-gdwarf-4"), ("-O2", "-fno-omit-frame-po
 IDS = [" ".join(o) for o in OPTIONS]
 
 
+HALVES = r"""
+volatile int sink;
+
+static int halves(int *p)
+{
+	if (!p)
+		return 0;
+	for (int i = 0; i < *p; i++) {
+		sink += i * *p;
+		sink ^= p[i];
+		sink -= p[i + 1] / (p[2] | 1);
+		sink *= p[3] % (p[4] | 1);
+	}
+	return sink;
+}
+
+__attribute__((noinline)) int first(int *p) { return halves(p) + 1; }
+__attribute__((noinline)) int second(int *p) { return halves(p) * 3; }
+int main(int argc, char **argv) { return first(argc > 2 ? &argc : 0) + second(argc > 3 ? &argc : 0); }
+"""
+
+
 @cache
 def opened(options: tuple[str, ...]) -> Dwarf:
-    sections = Sections.open(program(options))
+    return opened_at(program(options))
+
+
+def opened_at(path: Path) -> Dwarf:
+    sections = Sections.open(path)
     symbols = sorted((s.value, s.size, s.name) for s in sections.elf.symbols() if s.kind in (1, 2) and s.size)
 
     def cover(pc: int) -> Covering | None:
@@ -109,6 +135,18 @@ def test_inlined_copies_and_real_functions() -> None:
     assert optimized.entries(parse("square"), inlined=False) == []
     assert [a.inlined for a in plain.entries(parse("square"))] == [False]
     assert optimized.entries(parse("walk"), calls=False) == []
+
+
+def test_what_was_split_off_a_function_is_not_that_function() -> None:
+    dwarf = opened_at(compile_c(HALVES, "-O2", "-fno-pie", "-no-pie", name="folder/halves.c"))
+    [part] = [e for e in dwarf.index.functions("halves") if e.kind == "f"]  # debug-info gives it the same name
+    covering = dwarf.covering(part.pc)
+    assert covering is not None
+    assert covering.symbol.startswith("halves.part.")
+    assert {(a.symbol, a.inlined) for a in dwarf.entries(parse("halves"))} == {("first", True), ("second", True)}
+    assert dwarf.entries(parse("halves"), inlined=False) == []
+    loop = HALVES.splitlines().index("\t\tsink ^= p[i];") + 1
+    assert dwarf.statements(parse(f"halves@halves.c:{loop}")) == []
 
 
 @pytest.mark.parametrize("pattern", ["walk@code.c", "walk@folder/*.c", "w?lk", "walk@folder/code.c"])

@@ -6,10 +6,19 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from pystap import cli, paths
+from pystap.elaborate.points import PointTree
+from pystap.options import Options
+from pystap.providers import PROVIDERS
+from pystap.providers.base import Request
+from pystap.providers.kprobe import ANCHOR, KprobeSite
+from pystap.run import kernels
+from pystap.syntax import ast
+from pystap.target import Target
 
 RELEASE = "6.1.0-56-cloud-amd64"
 STORE = paths.cache("kernels") / RELEASE
@@ -36,6 +45,18 @@ EQUAL = (
     ("-L", 'kernel.function("napi_*")'),  # what debug-info has only behind the ftrace call
     ("-L", 'kernel.statement("tcp_sendmsg_locked@net/ipv4/tcp.c:*")'),
     ("-l", 'module("virtio_net").statement("*@drivers/net/virtio_net.c:1000-1100")'),
+    ("-l", 'kernel.function("*@fs/namei.c").call'),  # what gcc split off a function (.part) has its name, and is not it
+    ("-l", 'kernel.statement("show_mem_node_skip@mm/page_alloc.c:*")'),
+    ("-l", 'kernel.function("link_path_walk").callee("*")'),
+)
+# Where the same line of a listing is several places: these are what both probe.
+SAME_PLACES = (
+    "*@net/ipv4/tcp_output.c",  # with functions that gcc split
+    "check_kill_permission",  # its rare half was inlined into it: two places, one call passes both
+    "tcp_delack_timer_handler",
+    "elfcorehdr_read",  # and the code, which nothing calls, of the weak function that it overrides
+    "copy_oldmem_page_encrypted",
+    "arch_report_meminfo",
 )
 # What only stap shows: a symbol that DWARF does not know has no copies to be inlined, is nobody's function to call
 # (the unlikely half of one that is listed), and can not be probed by name where several have the same.
@@ -81,3 +102,28 @@ def test_the_same_set(option: str, points: str, capsys: pytest.CaptureFixture[st
     theirs = {line for line in of_stap(option, points) if not COLD.search(line)}
     assert theirs
     assert ours == theirs
+
+
+@pytest.mark.parametrize("pattern", SAME_PLACES)
+def test_the_same_places(pattern: str) -> None:
+    script = f'probe kernel.function("{pattern}") {{ println(1) }}'
+    shown = re.compile(r'kernel\.function\("([^"]+)"\) /\* pc=_stext\+(0x\w+) ')
+    theirs = {(m[1], int(m[2], 16)) for m in map(shown.match, of_stap("-p2", "-e", script)) if m}
+    assert theirs
+    assert set(of_ours(pattern)) == {place for place in theirs if ".cold" not in place[0]}
+
+
+def of_ours(pattern: str) -> Iterator[tuple[str, int]]:
+    """(function@file:line, distance from _stext) of every place that a pattern means."""
+    target = Target.of(RELEASE, kernels.find)
+    start, anchor = target.symbols().lookup("_stext"), target.symbols().lookup(ANCHOR)
+    assert start is not None
+    assert anchor is not None
+    point = ast.Point((ast.Component("kernel", None), ast.Component("function", pattern)))
+    for match in PointTree(PROVIDERS).match(point):
+        request = Request(match.pattern, match.arguments, match.point, target, Options())
+        for found in match.owner.resolve(request):
+            assert isinstance(found.site, KprobeSite)
+            assert found.site.distance is not None
+            place = found.site.distance + found.site.offset + anchor.address - start.address
+            yield str(found.point).partition('"')[2].rpartition('"')[0], place
