@@ -12,12 +12,15 @@ from tests.torture.conftest import WATCHED, compiled
 pytestmark = pytest.mark.vm
 
 # vfs_write: of the words that the shell writes to /sys/power and of the script's own output.
-ASLEEP = """global before, after, woke
+ASLEEP = """global before, after, seen, woke
 probe kernel.function("pm_suspend").return { woke = 1 }
 probe timer.ms(20), timer.s(1), timer.profile, perf.sw.cpu_clock.sample(10000000), kernel.function("vfs_write"),
-      kernel.trace("sched_switch") { if (woke) after[pn(), cpu()]++ else before[pn(), cpu()]++ }
+      kernel.trace("sched_switch") {
+    seen[pn(), cpu()] = 1
+    if (woke) after[pn(), cpu()]++ else before[pn(), cpu()]++
+}
 probe end {
-    foreach ([name, c] in before) printf("%s on %d: %d %d\\n", name, c, before[name, c] > 0, after[name, c] > 0)
+    foreach ([name, c] in seen) printf("%s on %d: %d %d\\n", name, c, before[name, c] > 0, after[name, c] > 0)
 }"""
 EACH_CPU = ("timer.profile", "perf.sw.cpu_clock.sample(10000000)", 'kernel.trace("sched_switch")')
 SKIPPED = re.compile(rb"^(WARNING: (Number of errors: 0, skipped|Skipped ).*|  \d+ hits .*)\n", re.MULTILINE)

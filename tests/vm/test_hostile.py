@@ -90,7 +90,7 @@ def test_names_of_files_and_probes(
         'kernel.trace("{}")',
         'process("{}").function("*")',
         'process("/bin/sh").mark("{}")',
-        'perf.sw.cpu_clock.counter("{}")',
+        'perf.sw.cpu_clock.process("{}").counter("n")',
         'netfilter.hook("{}").pf("NFPROTO_IPV4")',
         'kernel.data("{}").write',
     ],
