@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,13 @@ def environment() -> jinja2.Environment:
     made.filters["c_number"] = names.c_number
     made.filters["hex"] = lambda number: f"{number:#x}"
     made.filters["bool"] = lambda value: "true" if value else "false"
+    made.filters["distinct"] = _distinct
     return made
+
+
+def _distinct(rows: Iterable[Any], name: str) -> list[Any]:
+    """What the sites of an engine's rows hold between them in a field that is a tuple."""
+    return list(dict.fromkeys(value for held in dict.fromkeys(getattr(r.site, name) for r in rows) for value in held))
 
 
 def render(template: str, **values: Any) -> str:

@@ -202,10 +202,15 @@ def libraries_of(path: str) -> dict[str, str]:
     return found
 
 
+def library(name: str) -> str | None:
+    """Where the loader finds a library by its name."""
+    return _search(name, "")
+
+
 def _search(name: str, program: str) -> str | None:
     if "/" in name:
         return name if os.path.exists(name) else None
-    folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *_runpath(program)]
+    folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *(_runpath(program) if program else ())]
     for folder in folders:
         if folder and is_elf(os.path.join(folder, name)):
             return os.path.join(folder, name)

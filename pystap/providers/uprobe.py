@@ -47,6 +47,7 @@ class UprobeSite:
     caller_low: int = 0  # only when called from that code (link-time)
     caller_high: int = 0
     is_return: bool = False
+    unwinders: tuple[returns.Unwinder, ...] = ()  # what must not find the return's probe
     engine: ClassVar[str] = "uprobe"
 
 
@@ -88,8 +89,19 @@ def _safe(place: Place, found: list[Resolved]) -> list[Resolved]:
         site = found[0].site
         assert isinstance(site, UprobeSite)
         raise Unresolved(f"a probe of this return would break the program: {unsafe[site.address]}")
-    caution = returns.caution(place.object)
-    return [replace(r, caution=caution) for r in kept] if caution else kept
+    return [_unwound(place, r) for r in kept]
+
+
+def _unwound(place: Place, resolved: Resolved) -> Resolved:
+    """With what exceptions that pass it need."""
+    where = resolved.site
+    if not (resolved.is_return and isinstance(where, UprobeSite)):
+        return resolved
+    unwinders = returns.unwinders(place.object, place.among.program or place.object.path)
+    if not unwinders:
+        return resolved
+    caution = returns.caution(place.object.path, unwinders)
+    return replace(resolved, site=replace(where, unwinders=unwinders), caution=caution)
 
 
 def site(place: Place, address: int, is_return: bool = False, caller: tuple[int, int] = (0, 0)) -> UprobeSite | None:

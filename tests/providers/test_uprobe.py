@@ -172,15 +172,45 @@ def test_returns_that_would_break_the_program(made: Path) -> None:
     assert any("_start" in r.point for r in resolve(f'process("{made}/pie").function("*").call'))
 
 
-def test_returns_of_what_throws_are_cautioned_of(made: Path, tmp_path: Path) -> None:
-    source = tmp_path / "throws.cpp"
-    source.write_text("int f(int n) { if (n) throw n; return 1; } int main() { return f(0); }")
-    subprocess.run(["gcc", "-o", tmp_path / "throws", source, "-lstdc++"], check=True)
-    (found,) = resolve(f'process("{tmp_path}/throws").function("f").return')
-    assert found.caution.startswith(f"{tmp_path}/throws throws C++ exceptions")
-    assert resolve(f'process("{tmp_path}/throws").function("f")')[0].caution == ""
-    assert resolve(f'process("{made}/pie").function("leaf").return')[0].caution == ""
-    assert resolve('process("/lib/x86_64-linux-gnu/libc.so.6").function("malloc").return')[0].caution == ""
+def test_what_unwinds_past_probed_returns(made: Path, tmp_path: Path) -> None:
+    """The engine probes what throws, unwinds and catches, so that exceptions find return addresses as they were."""
+
+    def names(text: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        (resolved,) = resolve(text)
+        assert isinstance(resolved.site, UprobeSite)
+        for u in resolved.site.unwinders:
+            owner = open_object(u.path)
+            every = [*owner.elf.symbols(".symtab"), *owner.elf.symbols(".dynsym")]
+            (name,) = {s.name.partition("@")[0] for s in every if s.section and owner.file_offset(s.value) == u.offset}
+            assert u.catches == (name == "__cxa_begin_catch")
+            found.setdefault(os.path.basename(u.path).partition(".")[0], []).append(name)
+        return {path: sorted(held) for path, held in found.items()}
+
+    unwinding = [f"_Unwind_{name}" for name in ("ForcedUnwind", "RaiseException", "Resume", "Resume_or_Rethrow")]
+    shared = {"libgcc_s": unwinding, "libstdc++": ["__cxa_begin_catch"]}
+    source = SOURCES / "throws.cpp"
+    for name, flag in (("throws", "-g"), ("fixed", "-static")):
+        subprocess.run(["gcc", flag, "-o", tmp_path / name, source, "-lstdc++"], check=True)
+    assert names(f'process("{tmp_path}/throws").function("inner").return') == shared
+    assert names(f'process("{tmp_path}/throws").function("inner")') == {}
+    own = {"fixed": [*unwinding, "__cxa_begin_catch"]}
+    assert names(f'process("{tmp_path}/fixed").function("inner").return') == own
+    assert names(f'process("{made}/pie").function("leaf").return') == {}
+    assert names('process("/lib/x86_64-linux-gnu/libc.so.6").function("qsort").return') == shared
+    with pytest.raises(Unresolved, match="looks at its own return address"):
+        resolve(f'process("{tmp_path}/fixed").function("_Unwind_RaiseException").return')
+    every = [r.point for r in resolve(f'process("{tmp_path}/fixed").function("_Unwind*").return')]
+    assert every
+    assert not any(".cold" in point for point in every)
+
+
+def test_what_is_no_catch_is_cautioned_of(tmp_path: Path) -> None:
+    source = tmp_path / "resumes.c"
+    source.write_text("void _Unwind_Resume(void *); int f(int n) { return n; } int main() { _Unwind_Resume(0); }")
+    subprocess.run(["gcc", "-o", tmp_path / "resumes", source, "-shared-libgcc"], check=True)
+    (found,) = resolve(f'process("{tmp_path}/resumes").function("f").return')
+    assert found.caution.startswith(f"{tmp_path}/resumes: calls in which an exception is thrown")
 
 
 def test_what_is_refused(made: Path, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ PROGRAMS = {
     "variables1": ("-g -O1", "variables.c"),
     "classes0": ("-g -O0 -std=c++17 -lstdc++", "classes.cpp"),
     "classes1": ("-g -O1 -std=c++17 -lstdc++", "classes.cpp"),
+    "throws": ("-g -O1 -pthread -lstdc++", "throws.cpp"),
+    "throws_static": ("-g -O1 -pthread -static -lstdc++", "throws.cpp"),
     "libfive.so": ("-O2 -fomit-frame-pointer -shared -fPIC -g0", "five.c"),
     "libvalue.so": ("-g -shared -fPIC", "library_value.c"),
     "uses_value": ("-g -L{} -lvalue -Wl,-rpath,{}", "uses_library_value.c"),

@@ -358,6 +358,42 @@ def test_calls_that_do_not_return_in_order(bench: Bench) -> None:
     assert done.status == 0
 
 
+@pytest.mark.parametrize("program", ["throws", "throws_static"])
+def test_exceptions_pass_probed_returns(bench: Bench, program: str) -> None:
+    """They leave some calls, which do not return, and change nothing for the others: not even inside of a catch."""
+    names = ("thrower", "cleaner", "guarded", "middle", "again", "down", "inner", "outer", "work", "main")
+    points = [f'process("PROGRAMS/{program}").function("{name}")' for name in names]
+    script = f"""
+        global calls, returns, wrong
+        probe {", ".join(f"{p}.call" for p in points)} {{ calls[ppfunc()] <<< 1 }}
+        probe {", ".join(f"{p}.return" for p in points)} {{ returns[ppfunc()] <<< 1 }}
+        probe process("PROGRAMS/{program}").function("inner").return {{
+            if ($return != @entry($n) + (@entry($n) % 2 ? 1000 : 4)) wrong <<< 1
+        }}
+        probe process("PROGRAMS/{program}").function("cleaner").return {{
+            if ($return != @entry($n) + (@entry($n) % 2 ? 2 : 1)) wrong <<< 1
+        }}
+        probe end {{
+            foreach (name+ in calls) println(name, " ", @count(calls[name]), " ", @count(returns[name]))
+            println(@count(wrong))
+        }}
+    """
+    assert sorted(bench.run(script, f"PROGRAMS/{program}")) == sorted([
+        "sum 345000",
+        "again 2000 1000",
+        "cleaner 4000 4000",
+        "down 22000 11000",
+        "guarded 2000 1000",
+        "inner 2000 2000",
+        "main 1 1",
+        "middle 2000 1000",
+        "outer 1000 1000",
+        "thrower 6000 2500",
+        "work 4 4",
+        "0",
+    ])  # fmt: skip
+
+
 def test_exec_in_a_thread(bench: Bench) -> None:
     """All threads end, that which became the new program too; then the process ends and begins as that."""
     script = """

@@ -14,6 +14,7 @@
 #include <linux/hash.h>
 #include <linux/uprobes.h>
 #include "tasks.h"
+#include "unwinders.h"
 
 struct stap_uprobe_site {
 	struct stap_probe *probe;
@@ -396,6 +397,7 @@ static void stap_uprobe_disarm_all(void)
 		cond_resched();
 	}
 	stap_uprobe_unregister_wait();
+	stap_unwinders_stop();
 	for (i = 0; stap_uprobes && i < stap_uprobe_count; i++) {
 		stap_uprobe_tell_missed(&stap_uprobes[i]);
 		iput(stap_uprobes[i].program);
@@ -424,6 +426,8 @@ static int stap_uprobe_start(void)
 	if (error)
 		return error;
 	error = stap_calls_allocate();
+	if (!error)
+		error = stap_unwinders_start();
 	if (!error) {
 		stap_uprobes = kvcalloc(stap_uprobe_count, sizeof(*stap_uprobes), GFP_KERNEL);
 		error = stap_uprobes ? stap_uprobe_arm_all() : -ENOMEM;
