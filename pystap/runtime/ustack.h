@@ -78,6 +78,8 @@ static u64 stap_unwind_original(u64 address, u64 slot)
 	const struct return_instance *at = task ? READ_ONCE(task->return_instances) : NULL;
 	unsigned int left = 128;
 
+	if (address & ~PAGE_MASK)
+		return address;	/* the kernel's trampoline begins a page; calls that an exception left are still in the list */
 	/* read as foreign memory: the kernel frees instances while it runs the handlers of a return */
 	while (left-- && at && !copy_from_kernel_nofault(&instance, at, sizeof(instance))) {
 		if (instance.stack == slot)
