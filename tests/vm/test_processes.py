@@ -379,16 +379,16 @@ def test_exceptions_pass_probed_returns(bench: Bench, program: str) -> None:
         }}
     """
     assert sorted(bench.run(script, f"PROGRAMS/{program}")) == sorted([
-        "sum 345000",
-        "again 2000 1000",
-        "cleaner 4000 4000",
-        "down 22000 11000",
-        "guarded 2000 1000",
-        "inner 2000 2000",
+        "sum 42600",
+        "again 320 160",
+        "cleaner 640 640",
+        "down 3520 1760",
+        "guarded 320 160",
+        "inner 320 320",
         "main 1 1",
-        "middle 2000 1000",
-        "outer 1000 1000",
-        "thrower 6000 2500",
+        "middle 320 160",
+        "outer 160 160",
+        "thrower 960 400",
         "work 4 4",
         "0",
     ])  # fmt: skip

@@ -6,7 +6,7 @@
 
 #define FUNCTION extern "C" __attribute__((noinline, noclone))
 
-enum { ROUNDS = 250, THREADS = 4 };
+enum { ROUNDS = 40, THREADS = 4 };
 
 FUNCTION int thrower(int n)
 {
