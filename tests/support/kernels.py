@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,6 +91,15 @@ class Guests:
         except LostGuest:
             self.drop(series)
             raise
+
+    @contextmanager
+    def silent(self, series: str) -> Iterator[None]:
+        """What the kernel logs meanwhile, on purpose, is kept from the console, where others look for complaints."""
+        self.sh(series, "dmesg -n 1")
+        try:
+            yield
+        finally:
+            self.sh(series, "dmesg -n 5")
 
     def drop(self, series: str) -> None:
         """Ends one guest."""

@@ -33,7 +33,8 @@ def test_handlers_run_in_nmis(guests: Guests, series: str, capsys: pytest.Captur
     assert status == 0, built.err
     guests.sh(series, "dmesg -c")
     guests.get(series).put("/tmp/nmi", COMMAND.encode())
-    done = guests.run(series, Path(built.out.split()[-1]), options=("-w", "-c", "sh /tmp/nmi"))
+    with guests.silent(series):
+        done = guests.run(series, Path(built.out.split()[-1]), options=("-w", "-c", "sh /tmp/nmi"))
     assert (done.status, done.stderr) == (0, b"")
     count = int(done.stdout.rpartition(b"nmis ")[2].split()[0])
     assert count > 0

@@ -38,7 +38,9 @@ def test_a_trace_of_a_kernel(
     guests: Guests, vmlinux: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every line of a printed backtrace gets its file and line; what calls return to is looked up in the call."""
-    trace = guests.sh(SERIES, "dmesg -c > /dev/null; echo l > /proc/sysrq-trigger; sleep 1; dmesg -c").stdout.decode()
+    with guests.silent(SERIES):
+        done = guests.sh(SERIES, "dmesg -c > /dev/null; echo l > /proc/sysrq-trigger; sleep 1; dmesg -c")
+    trace = done.stdout.decode()
     assert "Call Trace" in trace
     monkeypatch.setattr("sys.stdin", io.StringIO(trace))
     assert cli.main(["-r", SERIES, "--resolve", "-"]) == 0
