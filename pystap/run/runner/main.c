@@ -382,8 +382,9 @@ static void *session_thread(void *nothing)
 		detached = true;	/* there is no such module, or another runner has it */
 	close(control);
 	if (!detached) {
+		/* Another runner may have taken it for an orphan since, and be running the same script under its name. */
 		lock = module_lock();
-		if (!module_remove(module.name, forced ? 1 : 10)) {
+		if (module_inserted(module.name) == module.inserted && !module_remove(module.name, forced ? 1 : 10)) {
 			say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
 			status = 1;
 		}
@@ -422,6 +423,7 @@ int main(int argc, char **argv)
 	}
 	tell_guardian();
 	control = control_open(module.name);
+	module.inserted = module_inserted(module.name);
 	module_unlock(lock);
 	sem_init(&ordered, 0, 0);
 	if (pthread_create(&thread, NULL, session_thread, NULL)) {

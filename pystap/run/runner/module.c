@@ -314,6 +314,16 @@ bool module_insert(struct module_file *file, const char *parameters)
 	return !error;
 }
 
+/* The number of its folder, which no module after it gets soon; 0 where there is no such module. */
+unsigned long long module_inserted(const char *name)
+{
+	char path[128];
+	struct stat folder;
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	return stat(path, &folder) ? 0 : folder.st_ino;
+}
+
 bool module_remove(const char *name, double patience)
 {
 	double until = now() + patience;

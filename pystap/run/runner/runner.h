@@ -50,10 +50,12 @@ struct module_file {
 	char name[64];
 	const char *formats;
 	size_t formats_size;
+	unsigned long long inserted;	/* which of those that have had this name; 0: not asked yet */
 };
 
 bool module_open(struct module_file *file, const char *path);
 bool module_insert(struct module_file *file, const char *parameters);
+unsigned long long module_inserted(const char *name);
 bool module_remove(const char *name, double patience);
 void module_remove_orphans(void);
 int module_lock(void);
