@@ -82,12 +82,12 @@ static void guard(int wait_on)
 	while ((got = read(wait_on, &finished, 1)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got != 1 || finished != 'n' || read(wait_on, module.name, sizeof(module.name)) < 0)
+		if (got != 1 || finished != 'n' || read(wait_on, &module, sizeof(module)) < 0)
 			break;
 	}
 	if (finished != 'f') {
 		lock = module_lock();
-		module_remove(module.name, 30);
+		module_remove(&module, 30);
 		module_unlock(lock);
 	}
 	_exit(0);
@@ -114,9 +114,9 @@ static bool start_guardian(void)
 /* The module has got another name than its file says. */
 static void tell_guardian(void)
 {
-	char message[1 + sizeof(module.name)] = "n";
+	char message[1 + sizeof(module)] = "n";
 
-	memcpy(message + 1, module.name, sizeof(module.name));
+	memcpy(message + 1, &module, sizeof(module));
 	if (write(guardian_pipe, message, sizeof(message)) != sizeof(message))
 		say("WARNING: nobody removes the module %s when this is killed: %s\n", module.name, strerror(errno));
 }
@@ -382,9 +382,8 @@ static void *session_thread(void *nothing)
 		detached = true;	/* there is no such module, or another runner has it */
 	close(control);
 	if (!detached) {
-		/* Another runner may have taken it for an orphan since, and be running the same script under its name. */
 		lock = module_lock();
-		if (module_inserted(module.name) == module.inserted && !module_remove(module.name, forced ? 1 : 10)) {
+		if (!module_remove(&module, forced ? 1 : 10)) {
 			say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
 			status = 1;
 		}
@@ -421,9 +420,9 @@ int main(int argc, char **argv)
 		dismiss_guardian();
 		return 1;
 	}
+	module.inserted = module_inserted(module.name);
 	tell_guardian();
 	control = control_open(module.name);
-	module.inserted = module_inserted(module.name);
 	module_unlock(lock);
 	sem_init(&ordered, 0, 0);
 	if (pthread_create(&thread, NULL, session_thread, NULL)) {

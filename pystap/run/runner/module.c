@@ -324,12 +324,15 @@ unsigned long long module_inserted(const char *name)
 	return stat(path, &folder) ? 0 : folder.st_ino;
 }
 
-bool module_remove(const char *name, double patience)
+/* Another runner may have taken it for an orphan since, and be running the same script under its name: leave that one. */
+bool module_remove(const struct module_file *file, double patience)
 {
 	double until = now() + patience;
 
 	for (;;) {
-		if (syscall(SYS_delete_module, name, O_NONBLOCK) == 0 || errno == ENOENT)
+		if (file->inserted && module_inserted(file->name) != file->inserted)
+			return true;
+		if (syscall(SYS_delete_module, file->name, O_NONBLOCK) == 0 || errno == ENOENT)
 			return true;
 		if (now() >= until)
 			return false;

@@ -56,7 +56,7 @@ struct module_file {
 bool module_open(struct module_file *file, const char *path);
 bool module_insert(struct module_file *file, const char *parameters);
 unsigned long long module_inserted(const char *name);
-bool module_remove(const char *name, double patience);
+bool module_remove(const struct module_file *file, double patience);
 void module_remove_orphans(void);
 int module_lock(void);
 void module_unlock(int lock);
