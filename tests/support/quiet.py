@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pystap.run.vm import Guest
 
@@ -35,6 +36,14 @@ def check_quiet_if_watched(guests: Iterable[Guest]) -> None:
     for guest in guests:
         if guest.kernel.watched:
             check_quiet(guest)
+
+
+@contextmanager
+def keeps_quiet(guest: Guest) -> Iterator[None]:
+    """The guest's kernel does not complain on its console meanwhile; what it said before is not looked at."""
+    before = len(guest.console)
+    yield
+    check_text(guest.console[before:])
 
 
 def check_text(log: str) -> None:

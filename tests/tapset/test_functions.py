@@ -98,7 +98,8 @@ def test_addresses_that_can_not_be_read_do_no_harm(guests: Guests, series: str, 
     script.write_text("".join(probes) + "probe begin(9) { println(\"survived\") exit() }\n")
     done = _pystap("-g", "-p4", "-u", "-w", "-r", kernel.release, str(script))
     assert done.returncode == 0, done.stderr
-    finished = guests.run(series, Path(done.stdout.split()[-1]))
+    with guests.silent(series):  # one of the functions logs a stack
+        finished = guests.run(series, Path(done.stdout.split()[-1]))
     assert "survived" in finished.stdout.decode(), finished.stderr.decode()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pystap.providers.objects import libraries_of
 from pystap.run import binaries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.kernels import RUNNER, available, can_boot
-from tests.support.quiet import check_quiet_if_watched
+from tests.support.quiet import check_quiet_if_watched, keeps_quiet
 
 SOURCES = Path(__file__).parent / "user"
 PROGRAMS = {
@@ -108,12 +107,12 @@ class Bench:
         guest = self.guest()
         guest.put(f"/tmp/{module.name}", module.read_bytes())
         try:
-            done = guest.run([RUNNER, "-c", command, f"/tmp/{module.name}"], timeout=120)
+            with keeps_quiet(guest):
+                done = guest.run([RUNNER, "-c", command, f"/tmp/{module.name}"], timeout=120)
         except LostGuest:
             self.guests.pop(self.series).close()
             raise
         assert guest.sh("grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
-        assert not re.search(r"Oops|BUG:|WARNING:|Call Trace", guest.console), guest.console
         return done
 
     def guest(self) -> Guest:

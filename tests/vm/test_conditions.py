@@ -9,6 +9,7 @@ import pytest
 
 from pystap import cli
 from tests.support.kernels import Guests
+from tests.support.quiet import keeps_quiet
 
 pytestmark = pytest.mark.vm
 
@@ -75,7 +76,8 @@ def test_probes_are_armed_while_their_condition_is_true(
     module = ready(series, tmp_path, capsys, SCRIPT)
     guest = guests.get(series)
     guest.put("/tmp/command", COMMAND.encode(), 0o755)
-    done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+    with keeps_quiet(guest):
+        done = guests.run(series, module, options=("-c", "sh /tmp/command"))
     assert done.status == 0, done.stderr
     (first, none), (armed, some), (disarmed, same), (again, more) = (looked(guests, series, n) for n in range(4))
     assert first == disarmed == DISARMED
@@ -86,8 +88,6 @@ def test_probes_are_armed_while_their_condition_is_true(
     assert (same[0], same[2]) == (2, 1), "hits of what is disarmed"
     assert (more[0], more[2]) == (4, 2)
     assert min(b - a for a, b in zip(same, more, strict=True)) > 0
-    for word in ("Oops", "BUG", "WARNING"):
-        assert word not in guest.console
 
 
 SOON = """
@@ -129,11 +129,10 @@ def test_conditions_that_never_rest(
     guest = guests.get(series)
     for command in ("sleep 2", "sleep 0.3", "for i in 1 2 3 4 5 6 7 8; do cat /proc/uptime; done > /dev/null"):
         guest.put("/tmp/command", command.encode(), 0o755)
-        done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+        with keeps_quiet(guest):
+            done = guests.run(series, module, options=("-c", "sh /tmp/command"))
         assert done.status == 0, done.stderr
         assert done.stdout in (b"hit\n", b"idle\n")
-    for word in ("Oops", "BUG", "WARNING"):
-        assert word not in guest.console
 
 
 USER = """
@@ -209,7 +208,6 @@ def test_conditions_of_a_program_that_never_rest(
     guest = guests.get(series)
     command = f"i=0; while [ $i -lt 100 ]; do {program} || echo broken; i=$((i + 1)); done | sort -u | grep -v work"
     guest.put("/tmp/command", f"{command}; true".encode(), 0o755)
-    done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+    with keeps_quiet(guest):
+        done = guests.run(series, module, options=("-c", "sh /tmp/command"))
     assert (done.stdout, done.stderr, done.status) == (b"1\n", b"", 0)
-    for word in ("Oops", "BUG", "WARNING"):
-        assert word not in guest.console

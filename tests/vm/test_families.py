@@ -10,6 +10,7 @@ import pytest
 from pystap import cli
 from pystap.run.vm import Finished
 from tests.support.kernels import Guests
+from tests.support.quiet import keeps_quiet
 
 pytestmark = pytest.mark.vm
 
@@ -30,10 +31,9 @@ class Bench:
         compiled = self._capsys.readouterr()
         assert status == 0, compiled.err
         self.guests.get(self.series).put("/tmp/command", command.encode())
-        done = self.guests.run(self.series, Path(compiled.out.strip()), options=("-c", "sh /tmp/command"))
+        with keeps_quiet(self.guests.get(self.series)):
+            done = self.guests.run(self.series, Path(compiled.out.strip()), options=("-c", "sh /tmp/command"))
         assert self.guests.sh(self.series, "grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
-        console = self.guests.get(self.series).console
-        assert not re.search(r"Oops|BUG:|WARNING:|Call Trace", console), console
         return done
 
     def numbers(self, script: str, command: str, *options: str) -> list[int]:

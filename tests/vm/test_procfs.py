@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from pystap import cli
 from pystap.run.vm import Finished
 from tests.support.kernels import Guests
+from tests.support.quiet import keeps_quiet
 
 pytestmark = pytest.mark.vm
 
@@ -44,10 +44,9 @@ def run(series: str, guests: Guests, capsys: pytest.CaptureFixture[str], script:
     compiled = capsys.readouterr()
     assert status == 0, compiled.err
     guests.get(series).put("/tmp/command", command.encode())
-    done = guests.run(series, Path(compiled.out.strip()), options=("-c", "sh /tmp/command"))
+    with keeps_quiet(guests.get(series)):
+        done = guests.run(series, Path(compiled.out.strip()), options=("-c", "sh /tmp/command"))
     assert guests.sh(series, "grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
-    console = guests.get(series).console
-    assert not re.search(r"Oops|BUG:|WARNING:|Call Trace|leaking", console), console
     return done
 
 
