@@ -23,12 +23,15 @@ static noinline __cold void stap_fail_write(struct stap_context *c, u64 address,
  * Only the kernel's half: a user address would be read where SMAP is off, and
  * oops where it is on; a non-canonical one raises #GP, not a page fault. With
  * four-level page tables the canonical kernel half starts at -2^47; with five
- * levels at -2^56.
+ * levels at -2^56. It ends at the vsyscall page, which x86's fault handler takes
+ * for user memory, and oopses as for that; nothing is mapped above.
  */
 static __always_inline bool stap_kernel_range(u64 address, u64 size)
 {
 #ifdef CONFIG_X86_64
-	return address >= 0 - (1ULL << __VIRTUAL_MASK_SHIFT) && address + size > address;
+	u64 first = 0 - (1ULL << __VIRTUAL_MASK_SHIFT), bytes = VSYSCALL_ADDR - first;
+
+	return size <= bytes && address - first <= bytes - size;
 #else
 	return address >= TASK_SIZE && address + size > address;
 #endif
