@@ -6,21 +6,30 @@
  *
  * For tapsets (pragma:unwind):
  *	stap_stack_kernel(c, table, size)	how many addresses, the probed one first
+ *	stap_stack_task(c, task, table, size)	of another task, where it sleeps; 0: it has none now
  *	stap_stack_user(c, table, size)
  */
 #ifndef STAP_STACK_H
 #define STAP_STACK_H
 
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched.h>
 #include <linux/stacktrace.h>
 
 typedef unsigned int (*stap_stack_save_regs_t)(struct pt_regs *regs, unsigned long *store, unsigned int size,
 					       unsigned int skip);
 
+typedef unsigned int (*stap_stack_save_tsk_t)(struct task_struct *task, unsigned long *store, unsigned int size,
+					      unsigned int skip);
+
 static stap_stack_save_regs_t stap_stack_save_regs;
+static stap_stack_save_tsk_t stap_stack_save_tsk;
 
 static int stap_stack_load(void)
 {
 	stap_stack_save_regs = (stap_stack_save_regs_t)stap_symbol_lookup(NULL, "stack_trace_save_regs");
+	stap_stack_save_tsk = (stap_stack_save_tsk_t)stap_symbol_lookup(NULL, "stack_trace_save_tsk");
 	return 0;
 }
 
@@ -53,6 +62,39 @@ static __maybe_unused noinline u32 stap_stack_kernel(struct stap_context *c, uns
 	if (!count)
 		count = 1;
 	table[0] = stap_ip(c);	/* a probe's own trap or call has moved it */
+	return count;
+}
+
+/*
+ * The task that lies at an address, which may be any number: what is there is
+ * believed to be a task only where the task of the id that it has lies there.
+ * Tasks that end have stacks that could be freed by the last to look at them.
+ * Under rcu_read_lock().
+ */
+static struct task_struct *stap_stack_owner(u64 address)
+{
+	struct task_struct *task;
+	pid_t id;
+
+	if (!stap_read_kernel(&id, address + offsetof(struct task_struct, pid), sizeof(id)))
+		return NULL;
+	task = pid_task(find_pid_ns(id, &init_pid_ns), PIDTYPE_PID);
+	return (u64)(unsigned long)task == address && !(READ_ONCE(task->flags) & PF_EXITING) ? task : NULL;
+}
+
+/* The kernel's unwinder refuses a task that runs on another CPU. */
+static __maybe_unused noinline u32 stap_stack_task(struct stap_context *c, u64 address, unsigned long *table, u32 size)
+{
+	struct task_struct *task;
+	u32 count = 0;
+
+	if (address == (unsigned long)current)
+		return stap_stack_kernel(c, table, size);
+	rcu_read_lock();
+	task = stap_stack_owner(address);
+	if (task && stap_stack_save_tsk)
+		count = stap_stack_save_tsk(task, table, size, 0);
+	rcu_read_unlock();
 	return count;
 }
 
