@@ -165,9 +165,10 @@ class SymbolTable:
         return [_parse(name, payload) for payload in self._table.find(name)]
 
     def similar(self, name: str, n: int = 5) -> list[str]:
-        """Near names of functions, for messages; those that merely have the name inside come first."""
+        """Near names of functions, for messages; those that have the name inside, or as their end, come first."""
+        prefixed = sorted({k for k in self._table.names() if k.endswith("_" + name) and not k.startswith("__pfx_")})
         names = sorted({k for k in self._table.names() if abs(len(k) - len(name)) <= max(3, len(name) // 3)})
-        inside = sorted((k for k in names if name in k), key=len)[:n]
+        inside = sorted({*prefixed, *(k for k in names if name in k)}, key=lambda k: (len(k), k))[:n]
         candidates = names if len(names) < 2000 else [k for k in names if _shares_start(k, name)]
         near = [k for k in get_close_matches(name, candidates, n, 0.7) if k not in inside]
         functions = [k for k in inside + near if any(s.is_function for s in self.lookup_all(k))]

@@ -59,3 +59,6 @@ def test_statics_share_names() -> None:
 def test_near_names() -> None:
     assert table().similar("secnd") == ["second"]
     assert "also_second" in table().similar("so_second")
+    assert table().similar("cond") == ["second"], "inside another"
+    wrapped = SymbolTable.of([KernelSymbol("__x64_sys_mkdir", 0x100, "T", "", 0x10)])
+    assert wrapped.similar("sys_mkdir") == ["__x64_sys_mkdir"], "however much longer it is"
