@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pystap.diagnostics import Diagnostic, Diagnostics, Severity
 from pystap.elaborate.effects import uses
+from pystap.elaborate.nearest import nearest
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Program, Type
 from pystap.elaborate.symbols import shown_name
-from pystap.elaborate.tokens import nearest
 from pystap.syntax import ast
 from pystap.syntax.walk import find_all, walk
 

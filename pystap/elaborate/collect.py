@@ -17,9 +17,10 @@ from pystap.elaborate.bodies import Bodies, Seen, contextual, key_of
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
 from pystap.elaborate.entered import declarations
 from pystap.elaborate.fold import Folder
+from pystap.elaborate.nearest import nearest
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Variable
 from pystap.elaborate.symbols import Scan, parameters, shown_name, unshare
-from pystap.elaborate.tokens import nearest, token
+from pystap.elaborate.tokens import token
 from pystap.options import Options
 from pystap.providers.base import Provider
 from pystap.source import NOWHERE, Span

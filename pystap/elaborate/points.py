@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Literal, Union
 
 from pystap.diagnostics import Unresolved
+from pystap.elaborate.nearest import ranked
 from pystap.providers.base import Provider
 from pystap.syntax import ast
 
@@ -267,19 +268,5 @@ def _arguments(point: ast.Point) -> tuple[Union[str, int], ...]:
 
 
 def _similar(node: _Node, name: str) -> str:
-    near = similar_names(name, {child for child, _ in node.children})
+    near = ranked(name, (child for child, _ in node.children))
     return f" (similar: {', '.join(near)})" if near else ""
-
-
-def similar_names(name: str, candidates: Iterable[str], count: int = 5) -> list[str]:
-    """The candidates that lie nearest to a name, nearest first."""
-    return sorted(candidates, key=lambda other: (_distance(name, other), other))[:count]
-
-
-def _distance(a: str, b: str) -> int:
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        previous, row[0] = row[0], i
-        for j, right in enumerate(b, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (left != right))
-    return row[-1]

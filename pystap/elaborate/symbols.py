@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pystap.diagnostics import Diagnostics
+from pystap.elaborate.nearest import nearest
 from pystap.elaborate.program import Variable
 from pystap.elaborate.rebuild import rebuild, with_fields
-from pystap.elaborate.tokens import nearest, token
+from pystap.elaborate.tokens import token
 from pystap.syntax import ast
 from pystap.syntax.walk import children
 

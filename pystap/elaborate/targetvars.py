@@ -29,7 +29,7 @@ from pystap.debuginfo.ctype import (
     strip,
 )
 from pystap.diagnostics import Unresolved
-from pystap.elaborate.tokens import nearest
+from pystap.elaborate.nearest import nearest
 from pystap.ir import nodes as ir
 from pystap.source import Span
 from pystap.syntax import ast

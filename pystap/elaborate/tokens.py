@@ -1,8 +1,6 @@
-"""AST nodes -> the words by which messages name them (`identifier 'x'`, `operator '+'`), and near names for them."""
+"""AST nodes -> the words by which messages name them (`identifier 'x'`, `operator '+'`)."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from pystap.syntax import ast
 
@@ -73,21 +71,3 @@ def _punctuation(node: ast.Node) -> str:
             return f"operator '@{'u' if user else 'k'}register'"
         case _:
             return "operator '{'" if isinstance(node, ast.Block) else ""
-
-
-def nearest(name: str, candidates: Iterable[str], limit: int = 5) -> tuple[str, ...]:
-    """The names that `name` may be a slip of, best first."""
-    scored = sorted({(_distance(name, c), c) for c in candidates if c and c != name})
-    bound = max(2, (len(name) * 2) // 3)
-    return tuple(c for score, c in scored[:limit] if score <= bound)
-
-
-def _distance(a: str, b: str) -> int:
-    if abs(len(a) - len(b)) > 8:
-        return 99
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        previous, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (x != y))
-    return row[-1]
