@@ -34,12 +34,36 @@ static noinline __cold void stap_skip(struct stap_probe *probe, enum stap_skip c
 	stap_skip_many(probe, cause, 1);
 }
 
-/* Whether the task's stack has room for a handler. Interrupt and NMI stacks are fresh enough. */
+/*
+ * Stacks of interrupts, exceptions and NMIs are found nowhere that a module may ask. But a page below each is not
+ * mapped (CONFIG_VMAP_STACK), which shows without a fault that anybody sees.
+ */
+static noinline __maybe_unused bool stap_is_stack(unsigned long from, unsigned long bytes)
+{
+	unsigned long below = 0;
+	u8 byte;
+
+	while (below < bytes) {
+		below = min(below + PAGE_SIZE, bytes);
+		__get_kernel_nofault(&byte, (void *)(from - below), u8, fault);
+	}
+	return true;
+fault:
+	return false;
+}
+
+/* Whether the stack that this runs on has so much room left. */
 static __always_inline bool stap_stack_left(unsigned long bytes)
 {
 	unsigned long at = current_stack_pointer - (unsigned long)task_stack_page(current);
 
-	return likely(at >= THREAD_SIZE || at >= bytes);
+	if (likely(at < THREAD_SIZE))
+		return likely(at >= bytes);
+#ifdef CONFIG_VMAP_STACK
+	return likely(stap_is_stack(current_stack_pointer, bytes));
+#else
+	return true;
+#endif
 }
 
 /*
