@@ -80,3 +80,31 @@ def test_each_step_fails(guests: Guests, series: str, capsys: pytest.CaptureFixt
     assert len(names) > 40 // STRIDE
     if FULL:
         assert set(names) >= EXPECTED
+
+
+# Of two namespaces, the second one gets no hook: the first one's must be taken off nevertheless.
+TWO_NAMESPACES = """ip link set lo up
+unshare -n sleep 100 & other=$!
+sleep 0.2
+for step in $(seq 40); do
+	dmesg -c > /dev/null
+	pystap-run -s 1 -c 'ping -c 1 127.0.0.1' /tmp/hooks.ko _fault=$step > /tmp/out 2> /tmp/err
+	dmesg | grep -q 'fails: nf_register_net_hook' && cat /tmp/out /tmp/err
+	ping -c 1 127.0.0.1 > /dev/null || echo lost
+	dmesg | grep -q 'of the start fails' || break
+done
+kill $other
+grep stap /proc/modules"""
+
+
+@pytest.mark.parametrize("series", ALL_SERIES if FULL else ALL_SERIES[:1])
+def test_a_namespace_that_gets_no_hook(guests: Guests, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = """global n
+    probe netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4") { n++ } probe end { println("packets ", n > 0) }"""
+    guests.get(series).put("/tmp/hooks.ko", compiled(series, capsys, text, "-DSTP_FAULTS"))
+    done = guests.get(series).sh(TWO_NAMESPACES, timeout=120)
+    lines = done.stdout.decode().splitlines()
+    assert "lost" not in lines
+    assert [line for line in lines if line.startswith("packets")] == ["packets 0", "packets 1"]
+    refused = [line for line in lines if "registration error [man warning::pass5] (rc -12)" in line]
+    assert len(refused) == 2

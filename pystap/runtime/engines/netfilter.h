@@ -11,6 +11,7 @@
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <net/net_namespace.h>
+#include <net/netns/generic.h>
 
 struct stap_netfilter_site {
 	struct stap_probe *probe;
@@ -23,7 +24,12 @@ static const struct stap_netfilter_site stap_netfilter_sites[];
 static const unsigned int stap_netfilter_count;
 
 static struct nf_hook_ops *stap_netfilter_ops;
-static bool *stap_netfilter_refused;	/* by the first namespace: the others are not asked */
+static bool *stap_netfilter_refused;	/* by a namespace: that was said */
+static unsigned int stap_netfilter_id;	/* of what is kept with each namespace */
+
+struct stap_netfilter_net {
+	unsigned long *made;	/* the hooks that this namespace has, as bits */
+};
 
 /*
  * The verdicts that the kernel acts upon. It takes any other, NF_STOP and NF_REPEAT too, for
@@ -60,37 +66,50 @@ static unsigned int stap_netfilter_hit(void *data, struct sk_buff *skb, const st
 	return verdict;
 }
 
-/* A namespace comes, or is there already. */
+static void stap_netfilter_refuse(unsigned int i, int error)
+{
+	if (stap_netfilter_refused[i])
+		return;
+	stap_netfilter_refused[i] = true;
+	stap_session_message(STAP_ITEM_WARNING, "probe %s registration error [man warning::pass5] (rc %d)",
+			     stap_netfilter_sites[i].probe->point, error);
+}
+
+/* A namespace comes, or is there already. It is not refused to whoever makes it because of probes. */
 static int stap_netfilter_enter_net(struct net *net)
 {
+	struct stap_netfilter_net *own = net_generic(net, stap_netfilter_id);
 	unsigned int i;
 	int error;
 
+	own->made = kcalloc(BITS_TO_LONGS(stap_netfilter_count), sizeof(long), GFP_KERNEL);
 	for (i = 0; i < stap_netfilter_count; i++) {
-		if (stap_netfilter_refused[i])
-			continue;
-		error = nf_register_net_hook(net, &stap_netfilter_ops[i]);
-		if (!error)
-			continue;
-		stap_netfilter_refused[i] = true;
-		stap_session_message(STAP_ITEM_WARNING, "probe %s registration error [man warning::pass5] (rc %d)",
-				     stap_netfilter_sites[i].probe->point, error);
+		error = own->made ? nf_register_net_hook(net, &stap_netfilter_ops[i]) : -ENOMEM;
+		if (error)
+			stap_netfilter_refuse(i, error);
+		else
+			__set_bit(i, own->made);
 	}
 	return 0;
 }
 
 static void stap_netfilter_leave_net(struct net *net)
 {
+	struct stap_netfilter_net *own = net_generic(net, stap_netfilter_id);
 	unsigned int i;
 
-	for (i = 0; i < stap_netfilter_count; i++)
-		if (!stap_netfilter_refused[i])
+	for (i = 0; own->made && i < stap_netfilter_count; i++)
+		if (test_bit(i, own->made))
 			nf_unregister_net_hook(net, &stap_netfilter_ops[i]);
+	kfree(own->made);
+	own->made = NULL;
 }
 
 static struct pernet_operations stap_netfilter_nets = {
 	.init = stap_netfilter_enter_net,
 	.exit = stap_netfilter_leave_net,
+	.id = &stap_netfilter_id,
+	.size = sizeof(struct stap_netfilter_net),
 };
 
 static void stap_netfilter_free(void)
