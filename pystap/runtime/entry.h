@@ -44,7 +44,7 @@ static noinline __maybe_unused bool stap_is_stack(unsigned long from, unsigned l
 	u8 byte;
 
 	while (below < bytes) {
-		below = min(below + PAGE_SIZE, bytes);
+		below = min_t(unsigned long, below + PAGE_SIZE, bytes);
 		__get_kernel_nofault(&byte, (void *)(from - below), u8, fault);
 	}
 	return true;
