@@ -14,6 +14,7 @@ from pystap.codegen import bodies, names
 from pystap.codegen.descriptors import descriptor_lines
 from pystap.codegen.environment import render
 from pystap.codegen.frames import Depth, Storage, depth
+from pystap.codegen.lines import line_lines
 from pystap.codegen.macros import global_macros, key_strings
 from pystap.codegen.objects import NEEDS as OBJECT_NEEDS
 from pystap.codegen.objects import known_objects, object_lines
@@ -88,7 +89,8 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         unit.needs |= {"conditions"}
     unit.needs |= unit.tables.parts
     unit.needs |= {need for probe in module.probes for need in getattr(probe.site, "needs", ())}
-    if unit.tables.uses_symbols or "unwind" in unit.needs:
+    lines = line_lines(unit.tables, module, options, target) if "lines" in unit.needs else []
+    if unit.tables.uses_symbols or unit.needs & {"unwind", "lines"}:
         unit.needs |= {"symbols"}
     if "unwind" in unit.needs:
         unit.needs |= {"stack"}
@@ -101,7 +103,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         unit.needs |= {"ustack"}
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
-    config = render("config.h.j2", defines=[*_defines(unit, options, needed), *_line_map(unit, target)])
+    config = render("config.h.j2", defines=_defines(unit, options, needed))
     text = Writer()
     text.raw(_head(unit, module))
     _titled(text, "Functions", functions)
@@ -110,11 +112,12 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     text.raw(_probe_table(module, conditions))
     for template, sites in engines:
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
+    text.raw("\n".join([*lines, ""]))
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
     text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *_builds(module, target)]))
     text.raw("\n".join(_information(options)))
-    lines = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
-    files = {"module.c": "\n".join(lines) + "\n", "config.h": config}
+    spelt = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
+    files = {"module.c": "\n".join(spelt) + "\n", "config.h": config}
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
 
 
@@ -285,8 +288,6 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         lines += unit.tables.symbol_lines()
     if "stack" in unit.needs:
         parts.append('{ "stack", stap_stack_load, stap_stack_unload }')
-    if "lines" in unit.needs:
-        parts.append('{ "lines", stap_lines_load, stap_lines_unload }')
     if "objects" in unit.needs:
         parts.append('{ "objects", stap_objects_load, stap_objects_unload }')
         lines += object_lines(unit.tables.object_paths, unit.needs)
@@ -325,18 +326,6 @@ def _defines(unit: Unit, options: Options, needed: Depth) -> list[tuple[str, str
     for need in sorted(unit.needs):
         defines[f"STAP_NEED_{names.identifier(need.upper())}"] = "1"
     return list(defines.items())
-
-
-def _line_map(unit: Unit, target: object) -> list[tuple[str, str]]:
-    """Where the kernel's line table is, for a script that asks for source lines."""
-    from pystap.target import Target
-
-    if "lines" not in unit.needs or not isinstance(target, Target):
-        return []
-    from pystap.debuginfo.linemap import kernel_line_map
-
-    path = kernel_line_map(target)
-    return [("STAP_LINE_MAP", names.c_string(str(path)))] if path else []
 
 
 def _largest(sizes: list[str]) -> str:

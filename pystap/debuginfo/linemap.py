@@ -1,19 +1,23 @@
-"""The kernel's whole line table as one compact file, made once per build-id: what symfileline() looks addresses up in.
+"""The line tables of the kernel and of modules as compact files, made once per build-id: what symfileline() asks.
 
-Words of 32 bits: the numbers of blocks and files, where rows and names begin; then for each block its address
-(counted from _stext), where its rows are, and its unit's first file; then for each file where its name is.
+One file for the kernel (addresses count from _stext), one for each section of a module that has code.
+Words of 32 bits: the numbers of blocks and files, where rows and names begin; then for each block its address,
+where its rows are, and its unit's first file; then for each file where its name is.
 A row is LEB128 numbers: bytes since the last row; line minus the last one's, zigzag, with bit 0 set where the file
 changes; the file. Line 0 is none. A block begins at line 0, file 0, its own address. Read by runtime/lines.h.
 """
 
 from __future__ import annotations
 
+import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pystap import paths
+from pystap.debuginfo.elf import SHF_EXECINSTR, STT_FUNC, Elf, Section, Symbol
 from pystap.debuginfo.lines import LineTable, Row
 
 if TYPE_CHECKING:
@@ -36,19 +40,59 @@ class _UnitLines(NamedTuple):
     files: list[str]
 
 
-def kernel_line_map(target: Target) -> Path | None:
+class LineMap(NamedTuple):
+    """A file, and what says where at run time its addresses are."""
+
+    path: Path
+    module: str | None  # None: the kernel
+    symbol: str  # lies at
+    offset: int  # in the file's addresses
+    size: int
+
+
+def kernel_line_map(target: Target) -> LineMap | None:
     """The file for a kernel; None where there is no debug-info."""
     dwarf = target.dwarf()
-    start = target.symbols().lookup("_stext")
+    start, end = (target.symbols().lookup(name) for name in ("_stext", "_end"))
     build_id = target.build_id
     if dwarf is None or start is None or not start.address or build_id is None:
         return None
+    size = end.address - start.address if end is not None and end.address else _REACH - 1
     path = paths.cache(_FORMAT) / build_id
+    _make(path, dwarf.sections, start.address, size)
+    return LineMap(path, None, "_stext", 0, size)
+
+
+def module_line_maps(target: Target, module: str) -> Iterator[LineMap]:
+    """The files for a module's sections, by the module's name or path; none where there is no debug-info."""
+    dwarf = target.dwarf(module)
+    if dwarf is None or dwarf.module is None:
+        return
+    elf = dwarf.sections.elf
+    name = elf.build_id() or hashlib.sha1(elf.data).hexdigest()
+    for section, symbol in _anchors(elf).items():
+        path = paths.cache(_FORMAT) / f"{name}.{section.index}"
+        _make(path, dwarf.sections, dwarf.sections.bases[section.index], section.size)
+        yield LineMap(path, dwarf.module, symbol.name, symbol.value, section.size)
+
+
+def _anchors(elf: Elf) -> dict[Section, Symbol]:
+    """For each section with code a function that the kernel can tell by its name."""
+    symbols = [s for s in elf.symbols() if 0 < s.section < len(elf.sections)]
+    known = Counter(s.name for s in symbols)
+    found: dict[Section, Symbol] = {}
+    for symbol in symbols:
+        section = elf.sections[symbol.section]
+        if symbol.kind == STT_FUNC and known[symbol.name] == 1 and section.flags & SHF_EXECINSTR:
+            found.setdefault(section, symbol)
+    return found
+
+
+def _make(path: Path, sections: Sections, start: int, size: int) -> None:
     if not path.exists():
         from pystap.debuginfo.index import write_whole
 
-        write_whole(path, _pack(_all_lines(dwarf.sections), start.address))
-    return path
+        write_whole(path, _pack(_all_lines(sections), start, size))
 
 
 def _all_lines(sections: Sections) -> Iterator[_UnitLines]:
@@ -119,13 +163,13 @@ def _put(data: bytearray, value: int) -> None:
     data.append(value)
 
 
-def _pack(units: Iterable[_UnitLines], start: int) -> bytes:
+def _pack(units: Iterable[_UnitLines], start: int, size: int) -> bytes:
     names: dict[str, int] = {}
     texts = bytearray()
     file_names: array[int] = array("I")
     blocks: list[tuple[_Block, int]] = []
     for unit in units:
-        blocks += [(b, len(file_names)) for b in unit.blocks if 0 <= b.address - start < _REACH]
+        blocks += [(b, len(file_names)) for b in unit.blocks if 0 <= b.address - start <= size]
         for file in unit.files:
             if file not in names:
                 names[file] = len(texts)

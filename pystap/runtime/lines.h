@@ -1,40 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * lines.h: the source line of a kernel address, from the table that
- * debuginfo/linemap.py makes (its layout is told there) and the assembler puts
- * into the module. Reads constants only: any context, no locks; a search is a
- * bisection and one block of at most 64 rows. Addresses in modules are unknown.
+ * lines.h: the source line of a kernel or module address, from tables that
+ * debuginfo/linemap.py makes (their layout is told there) and the assembler
+ * puts into the module. Reads constants and addresses of symbols only: any
+ * context, no locks; a search is a bisection and one block of at most 64 rows.
+ * Of modules those are known that the script probes or -d names.
  *
  * For tapsets (pragma:lines, with pragma:symbols):
- *	stap_line_find(address, &file)		the line; 0 where it is not known
+ *	stap_line_find(c, address, &file)	the line; 0 where it is not known
  */
 #ifndef STAP_LINES_H
 #define STAP_LINES_H
 
 enum { STAP_LINES_HEAD = 4, STAP_LINES_BLOCK = 3 };	/* words */
 
-#ifdef STAP_LINE_MAP
-asm(".pushsection .rodata.stap_lines, \"a\"\n"
-    ".balign 8\n"
-    "stap_line_map:\n"
-    ".incbin \"" STAP_LINE_MAP "\"\n"
-    ".popsection\n");
-extern const u32 stap_line_map[];
-#else	/* there was no debug-info */
-static const u32 stap_line_map[STAP_LINES_HEAD];
-#endif
+#define STAP_LINE_TABLE(name, path)			\
+	asm(".pushsection .rodata.stap_lines, \"a\"\n"	\
+	    ".balign 8\n"				\
+	    #name ":\n"					\
+	    ".incbin \"" path "\"\n"			\
+	    ".popsection\n");				\
+	extern const u32 name[]
 
-static unsigned long stap_line_base;	/* of the kernel's code; 0: unknown */
+struct stap_line_map {
+	const u32 *table;
+	u32 symbol;		/* of stap_symbols[]: lies */
+	u32 offset;		/* so far from where the table's addresses begin */
+	u32 size;
+};
 
-static int stap_lines_load(void)
-{
-	stap_line_base = stap_symbol_lookup(NULL, "_stext");
-	return 0;
-}
-
-static void stap_lines_unload(void)
-{
-}
+static const struct stap_line_map stap_line_maps[];
+static const unsigned int stap_line_map_count;
 
 static u32 stap_lines_number(const u8 **at, const u8 *end)
 {
@@ -52,10 +48,10 @@ static u32 stap_lines_number(const u8 **at, const u8 *end)
 }
 
 /* The last block that begins at or before an address; NULL: none. */
-static const u32 *stap_lines_block(u32 address)
+static const u32 *stap_lines_block(const u32 *table, u32 address)
 {
-	const u32 *blocks = stap_line_map + STAP_LINES_HEAD;
-	u32 low = 0, high = stap_line_map[0], middle;
+	const u32 *blocks = table + STAP_LINES_HEAD;
+	u32 low = 0, high = table[0], middle;
 
 	while (low < high) {
 		middle = (low + high) / 2;
@@ -67,23 +63,19 @@ static const u32 *stap_lines_block(u32 address)
 	return low ? blocks + (low - 1) * STAP_LINES_BLOCK : NULL;
 }
 
-static __maybe_unused u32 stap_line_find(u64 address, const char **file)
+static noinline u32 stap_lines_find(const u32 *table, u32 address, const char **file)
 {
-	const u8 *bytes = (const u8 *)stap_line_map, *at, *end;
-	const u32 *block, *names, *last;
+	const u8 *bytes = (const u8 *)table, *at, *end;
+	const u32 *block = stap_lines_block(table, address), *names, *last;
 	u32 place, seen = 0, line = 0, number = 0, step;
 
-	*file = NULL;
-	if (!stap_line_base || address < stap_line_base || address - stap_line_base > U32_MAX)
-		return 0;
-	block = stap_lines_block(address - stap_line_base);
 	if (!block)
 		return 0;
-	names = stap_line_map + STAP_LINES_HEAD + stap_line_map[0] * STAP_LINES_BLOCK;
+	names = table + STAP_LINES_HEAD + table[0] * STAP_LINES_BLOCK;
 	last = names - STAP_LINES_BLOCK;
-	at = bytes + stap_line_map[2] + block[1];
-	end = block == last ? bytes + stap_line_map[3] : bytes + stap_line_map[2] + block[STAP_LINES_BLOCK + 1];
-	place = address - stap_line_base - block[0];
+	at = bytes + table[2] + block[1];
+	end = block == last ? bytes + table[3] : bytes + table[2] + block[STAP_LINES_BLOCK + 1];
+	place = address - block[0];
 	while (at < end) {
 		seen += stap_lines_number(&at, end);
 		if (seen > place)
@@ -93,9 +85,34 @@ static __maybe_unused u32 stap_line_find(u64 address, const char **file)
 		if (step & 1)
 			number = stap_lines_number(&at, end);
 	}
-	if (line && block[2] + number < stap_line_map[1])
-		*file = (const char *)bytes + stap_line_map[3] + names[block[2] + number];
+	if (line && block[2] + number < table[1])
+		*file = (const char *)bytes + table[3] + names[block[2] + number];
 	return *file ? line : 0;
+}
+
+/* Code of a module that is there only while it starts, or that has gone, may have made room for another's. */
+static bool stap_lines_of(struct stap_context *c, const char *module, u64 address)
+{
+	struct stap_symbol_found found;
+
+	return !module || (stap_symbol_find(c, address, &found) && !strcmp(found.module, module));
+}
+
+static __maybe_unused noinline u32 stap_line_find(struct stap_context *c, u64 address, const char **file)
+{
+	u32 i;
+
+	*file = NULL;
+	for (i = 0; i < stap_line_map_count; i++) {
+		const struct stap_line_map *map = &stap_line_maps[i];
+		const struct stap_symbol *symbol = &stap_symbols[map->symbol];
+		u64 start = READ_ONCE(symbol->address);
+
+		if (start && address - (start - map->offset) < map->size)
+			return stap_lines_of(c, symbol->module, address) ?
+			       stap_lines_find(map->table, address - (start - map->offset), file) : 0;
+	}
+	return 0;
 }
 
 #endif
