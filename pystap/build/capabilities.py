@@ -78,6 +78,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_FPSTATE", InHeader("arch/x86/include/asm/fpu/types.h", r"struct fpstate\s*\*fpstate;")),
     ("STAP_HAVE_X86_TASK_FPU", InHeader("arch/x86/include/asm/processor.h", r"\bx86_task_fpu\b")),
     ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
+    # gone since v6.8 (d26270061ae6), and what embedded C copies strings with
+    ("STAP_HAVE_STRLCPY", InHeader("include/linux/string.h", r"\bsize_t strlcpy\(")),
 )  # fmt: skip
 
 

@@ -12,8 +12,21 @@
 #include <linux/ftrace.h>
 #include <linux/hrtimer.h>
 #include <linux/kprobes.h>
+#include <linux/string.h>
 #include <linux/timer.h>
 #include <linux/uprobes.h>
+
+/* --- strings ------------------------------------------------------------------------------------------- */
+
+/* What the embedded C of scripts, and of stap's manual, copies strings with: the length of the source. */
+#if !STAP_HAVE_STRLCPY
+static inline size_t strlcpy(char *to, const char *from, size_t size)
+{
+	if (size)
+		strscpy(to, from, size);
+	return strlen(from);
+}
+#endif
 
 /* --- timers -------------------------------------------------------------------------------------------- */
 
