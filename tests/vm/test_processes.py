@@ -19,9 +19,10 @@ pytestmark = pytest.mark.vm
 THOUSANDS = """
     global hits, start, stop, ticks
     probe process("/usr/bin/python3").function("*") { hits++ }
-    probe begin { start = gettimeofday_ms(); println("begun") }
+    probe begin { start = gettimeofday_ms(); println("begun"); nice = task_nice(task_current()) }
     probe timer.ms(1) { if (!ticks++) printf("armed %d\\n", gettimeofday_ms() - start) }
-    probe end { printf("hits %d\\n", hits) }
+    probe end { printf("hits %d\\n", hits); if (task_nice(task_current()) != nice) println("not as nice as before") }
+    global nice
 """
 
 

@@ -6,7 +6,8 @@
  * sleep, but for what stap_enter() does; memory that is not resident is
  * faulted in. What a return's entry side keeps lies in a table of fixed size,
  * under one spinlock per bucket that nothing but these handlers takes.
- * Arming and disarming sleep.
+ * Arming and disarming sleep; for that time the task has the best of the
+ * ordinary priorities: each point of a busy process waits for a CPU again.
  */
 #ifndef STAP_ENGINE_UPROBE_H
 #define STAP_ENGINE_UPROBE_H
@@ -385,7 +386,7 @@ static void stap_uprobe_tell_missed(const struct stap_uprobe *u)
 			     u->site->probe->point, missed, MAX_URETPROBE_DEPTH);
 }
 
-static void stap_uprobe_disarm_all(void)
+static int stap_uprobe_disarm_all(void)
 {
 	unsigned int i;
 
@@ -406,6 +407,18 @@ static void stap_uprobe_disarm_all(void)
 	kvfree(stap_uprobes);
 	stap_uprobes = NULL;
 	stap_calls_free();
+	return 0;
+}
+
+/* Arms or disarms before others get on. */
+static int stap_uprobe_urgently(int (*work)(void))
+{
+	int nice = task_nice(current), error;
+
+	set_user_nice(current, MIN_NICE);
+	error = work();
+	set_user_nice(current, nice);
+	return error;
 }
 
 static bool stap_uprobe_needs_targets(void)
@@ -430,11 +443,11 @@ static int stap_uprobe_start(void)
 		error = stap_unwinders_start();
 	if (!error) {
 		stap_uprobes = kvcalloc(stap_uprobe_count, sizeof(*stap_uprobes), GFP_KERNEL);
-		error = stap_uprobes ? stap_uprobe_arm_all() : -ENOMEM;
+		error = stap_uprobes ? stap_uprobe_urgently(stap_uprobe_arm_all) : -ENOMEM;
 	}
 	if (!error)
 		return 0;
-	stap_uprobe_disarm_all();
+	stap_uprobe_urgently(stap_uprobe_disarm_all);
 	if (targets)
 		stap_targets_stop();
 	return error;
@@ -442,7 +455,7 @@ static int stap_uprobe_start(void)
 
 static void stap_uprobe_stop(void)
 {
-	stap_uprobe_disarm_all();
+	stap_uprobe_urgently(stap_uprobe_disarm_all);
 	if (stap_uprobe_needs_targets())
 		stap_targets_stop();
 }
