@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pystap.build import explain, symvers
+from pystap.build import explain, frames, symvers
 from pystap.build.kbuild import Recipe, recipe
 from pystap.diagnostics import StapError
 
@@ -78,6 +78,7 @@ def _key(source: Source, made_by: Recipe, runtime: Path) -> str:
     for name, text in sorted(source.files.items()):
         digest.update(f"{name}\0{len(text)}\0".encode())
         digest.update(text.encode("utf-8", "surrogateescape"))
+    digest.update(f"{frames.USUAL} {frames.LARGEST}".encode())
     for file in sorted(runtime.rglob("*.h")):
         stat = file.stat()
         digest.update(f"{file}{stat.st_size}{stat.st_mtime_ns}".encode())
@@ -95,7 +96,13 @@ def _compile(source: Source, made_by: Recipe, runtime: Path, work: Path, key: st
         (work / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     command = made_by.compile_command(work / "module.c", work / "module.o")
     command[-4:-4] = [f"-I{work}", f"-I{runtime}", f"-I{runtime.parent}", f'-DSTAP_MODULE_NAME="{_name(source, key)}"']
+    command.insert(-4, "-fstack-usage")
     _run(command, made_by.tree, source, verbose)
+    frame = frames.largest(work / "module.su")
+    frames.check(frame)
+    if frame.size > frames.USUAL:
+        command.insert(-4, f"-DSTAP_LARGEST_FRAME={frame.size}")
+        _run(command, made_by.tree, source, verbose)
     for step in made_by.after_compile:
         _run([*step, str(work / "module.o")], made_by.tree, source, verbose)
     _add_versions(made_by, work)

@@ -107,7 +107,7 @@ static __always_inline struct stap_context *stap_enter_for(struct stap_probe *pr
 	 */
 	c->busy = 1;
 	barrier();
-	if (unlikely(!stap_stack_left(MINSTACKSPACE))) {
+	if (unlikely(!stap_stack_left(MINSTACKSPACE + STAP_LARGEST_FRAME))) {
 		stap_skip(probe, STAP_SKIP_STACK);
 		goto refused_busy;
 	}

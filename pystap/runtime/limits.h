@@ -71,6 +71,9 @@
 #ifndef STAP_FRAME_BYTES
 #define STAP_FRAME_BYTES 0		/* strings of the deepest chain of calls */
 #endif
+#ifndef STAP_LARGEST_FRAME
+#define STAP_LARGEST_FRAME 768		/* of any function: build/frames.py measures it, and gives it where it is more */
+#endif
 #ifndef STAP_LARGEST_ITEM
 #define STAP_LARGEST_ITEM 1024		/* the longest output item that one print can make */
 #endif

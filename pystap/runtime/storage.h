@@ -24,7 +24,7 @@ static __always_inline void stap_pop(struct stap_context *c, void *frame)
 /* Before a call that may be part of a recursion. */
 static __always_inline bool stap_nest(struct stap_context *c, stap_mark mark)
 {
-	if (unlikely(c->nesting >= MAXNESTING || !stap_stack_left(MINSTACKSPACE))) {
+	if (unlikely(c->nesting >= MAXNESTING || !stap_stack_left(MINSTACKSPACE + STAP_LARGEST_FRAME))) {
 		stap_fail(c, mark, "MAXNESTING exceeded");
 		return false;
 	}
@@ -35,7 +35,7 @@ static __always_inline bool stap_nest(struct stap_context *c, stap_mark mark)
 /* Before calls that are not bounded by MAXNESTING, every few levels; `bytes`: what the callee keeps on the stack. */
 static __always_inline bool stap_descend(struct stap_context *c, u32 bytes, stap_mark mark)
 {
-	if (likely(stap_stack_left(MINSTACKSPACE + bytes)))
+	if (likely(stap_stack_left(MINSTACKSPACE + max_t(u32, bytes, STAP_LARGEST_FRAME))))
 		return true;
 	stap_fail(c, mark, "too little kernel stack left for another call");
 	return false;

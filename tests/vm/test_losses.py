@@ -28,6 +28,12 @@ class Loss:
     only: str = ""  # the one kernel that has what the script needs
 
 
+LARGE = """%{ static noinline int large(int n)
+{ volatile char room[ROOM]; int i, sum = 0; for (i = 0; i < n; i++) sum += room[i] = i; return sum; } %}
+function f:long() %{ STAP_RETVALUE = large(3); %}
+global n probe kernel.function("vfs_write") { n += f() } probe end { println(n > 0) }"""
+
+
 LOSSES = {
     "a probe that its own handler hits": Loss(
         """global n, m probe kernel.function("vfs_write") { n += user_int8($buf) }
@@ -79,6 +85,18 @@ LOSSES = {
             r"  \d+ hits had too little kernel stack left: see -DMINSTACKSPACE=BYTES",
         ),
         defines="-t -DMINSTACKSPACE=100000 -DMAXSKIPPED=100000",
+        command=WRITES,
+    ),
+    "too little stack for the largest function": Loss(
+        LARGE.replace("ROOM", "6000"),
+        (r"  \d+ hits had too little kernel stack left: see -DMINSTACKSPACE=BYTES",),
+        defines="-g -DMINSTACKSPACE=9500 -DMAXSKIPPED=100000",
+        command=WRITES,
+    ),
+    "enough stack for it": Loss(
+        LARGE.replace("ROOM", "1000"),
+        (r"1",),
+        defines="-g -DMINSTACKSPACE=9500",
         command=WRITES,
     ),
     "more calls under way than a return probe has room for": Loss(
