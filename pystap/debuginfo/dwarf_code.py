@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import chain
 
 from pystap.debuginfo import dw
@@ -12,6 +13,7 @@ from pystap.debuginfo.api import Address, Function
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.dwarf_file import DwarfFile, inside
 from pystap.debuginfo.index import Entry
+from pystap.debuginfo.prologue import prologue_end, unoptimized
 from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.spec import Spec
 from pystap.ir.nodes import Space
@@ -52,24 +54,44 @@ class DwarfCode(DwarfFile):
             return self.entries(spec)
         entries = list(self._entries(Spec(spec.function, spec.file)))
         wanted = self._wanted(spec, entries)
-        return _once(a for e in entries for a in self._lines_of(e, spec, wanted.get(e.file), nearest))
+        found = _once(a for e in entries for a in self._lines_of(e, spec, wanted.get(e.file), nearest))
+        if not nearest or not spec.lines or _WILD.isdisjoint(spec.function):
+            return found
+        asked = spec.lines[0][0]  # of all functions that a wildcard means, what is nearest in any of them
+        best = min((_distance(a, asked) for a in found), default=None)
+        return [a for a in found if _distance(a, asked) == best]
 
-    def _wanted(self, spec: Spec, entries: list[Entry]) -> dict[str, Callable[[int], bool]]:
-        """By file, which lines are asked for; none where it is every line of one function: its own.
+    def _wanted(self, spec: Spec, entries: list[Entry]) -> dict[str, Callable[[int, int], bool]]:
+        """By file, which (line, address) are asked for; none where it is every line of one function: its own.
 
         Lines counted from functions, and every line of several functions, are lines of their files: where a function
         was inlined, the one around it has code of the line too.
         """
         if spec.lines and not spec.relative:
-            return {e.file: spec.wants for e in entries}
-        if not spec.lines and _WILD.isdisjoint(spec.function):
-            return {}
+            return {e.file: lambda line, pc: spec.wants(line) for e in entries}
+        if not spec.lines:
+            return {} if _WILD.isdisjoint(spec.function) else self._every_line(entries)
         lines: dict[str, set[int]] = {}
         for e in entries:
-            own = range(0) if spec.lines else [k for k, _ in self._line_addresses(e) if k > e.line]
-            counted = (e.line + k for low, high in spec.lines or () for k in range(low, high + 1))
-            lines.setdefault(e.file, set()).update(own, counted)
-        return {file: found.__contains__ for file, found in lines.items()}
+            counted = (e.line + k for low, high in spec.lines for k in range(low, high + 1))
+            lines.setdefault(e.file, set()).update(counted)
+        return {file: partial(_is_line, found) for file, found in lines.items()}
+
+    def _every_line(self, entries: list[Entry]) -> dict[str, Callable[[int, int], bool]]:
+        """By file, the lines of all functions: an instruction counts for one of them, before what is inlined there."""
+        places: dict[str, dict[int, int]] = {}
+        for e in sorted(entries, key=lambda e: e.kind):
+            for line, pc in self._own_lines(e):
+                places.setdefault(e.file, {}).setdefault(pc, line)
+        return {file: partial(_is_place, {(n, pc) for pc, n in found.items()}) for file, found in places.items()}
+
+    def _own_lines(self, entry: Entry) -> list[tuple[int, int]]:
+        """A function's lines, by address; of several that begin at one instruction the first, at the entry the last."""
+        known = self._line_addresses(entry)
+        last = self.types.lines(self.sections.die(entry.die)).at(entry.pc)
+        if last is None or (last.line, entry.pc) not in known:
+            return sorted(known, key=lambda k: (k[1], k[0]))
+        return sorted(known, key=lambda k: (k[1], k != (last.line, entry.pc), k[0]))
 
     def labels(self, spec: Spec, pattern: str) -> list[Address]:
         """C labels by glob, in the functions that a pattern asks for; `line` is the label's."""
@@ -126,14 +148,14 @@ class DwarfCode(DwarfFile):
         return where is not None and not where.offset and PART in where.symbol
 
     def _lines_of(
-        self, entry: Entry, spec: Spec, wanted: Callable[[int], bool] | None, nearest: bool
+        self, entry: Entry, spec: Spec, wanted: Callable[[int, int], bool] | None, nearest: bool
     ) -> Iterator[Address]:
-        known = self._line_addresses(entry, within=wanted is None)
-        chosen = [(line, pc) for line, pc in known if wanted is None or wanted(line)]
+        if wanted is None:
+            chosen = self._own_lines(entry)
+        else:
+            chosen = [(line, pc) for line, pc in self._line_addresses(entry, within=False) if wanted(line, pc)]
         if not chosen and nearest and spec.lines:
             chosen = self._nearest(entry, spec.lines[0][0] + (entry.line if spec.relative else 0))
-        elif entry.kind == "i" and wanted is None:  # before the last line at the first instruction: declarations
-            chosen.sort(key=lambda c: (c[1], -c[0]) if c[1] == entry.pc else (c[1], c[0]))
         shown: set[int] = set()
         for line, pc in chosen:
             if pc in shown:  # several lines that begin at one instruction are one probe, at the first of them
@@ -213,21 +235,7 @@ class DwarfCode(DwarfFile):
         if entry.kind == "i" or self.space is Space.KERNEL:  # a kernel cannot be built without optimization
             return entry.pc
         die = self.sections.die(entry.die)
-        return self.prologue_end(die, entry.pc) if self.unoptimized(die) else entry.pc
-
-    def unoptimized(self, die: Die) -> bool:
-        """Whether the unit was compiled without optimization, so that arguments are stored on the stack first."""
-        found = die.unit.root.attributes.get(dw.PRODUCER)
-        producer = die.unit.string(*found) if found else ""
-        return " -O" not in producer or " -O0" in producer
-
-    def prologue_end(self, die: Die, pc: int) -> int:
-        """The second line row's address, which is where gcc's prologue ends."""
-        rows = self.types.lines(die).sorted_rows
-        end = max((high for _, high in ranges_of(die)), default=pc)
-        start = bisect_right(rows, pc, key=lambda r: r.address)
-        later = next((r.address for r in rows[start:] if pc < r.address < end and not r.end), pc)
-        return later
+        return prologue_end(self.types.lines(die), die, entry.pc) if unoptimized(die) else entry.pc
 
     def _label(self, entry: Entry, die: Die) -> Address | None:
         low = die.attributes.get(dw.LOW_PC)
@@ -257,6 +265,19 @@ class DwarfCode(DwarfFile):
         file, _, line = self.types.declared(die).rpartition(":")
         entry = Entry(die.name, "i", file, int(line or 0), False, die.offset, pc or 0)
         return self._address(entry, pc, file, int(line or 0)) if pc else None
+
+
+def _distance(found: Address, line: int) -> tuple[int, int]:
+    """How near a line is; of two that are as near, the later one is nearer."""
+    return abs(found.line - line), -found.line
+
+
+def _is_line(lines: set[int], line: int, pc: int) -> bool:
+    return line in lines
+
+
+def _is_place(places: set[tuple[int, int]], line: int, pc: int) -> bool:
+    return (line, pc) in places
 
 
 def _jumps(call: Die) -> bool:

@@ -31,6 +31,10 @@ class Spec:
         """Whether a line is asked for."""
         return not self.lines or any(low <= line <= high for low, high in self.lines)
 
+    def asked_line(self, found: int) -> int:
+        """What listings call the line that is nearest: the one that was asked for."""
+        return self.lines[0][0] if self.lines and not self.relative else found
+
     def in_file(self, path: str) -> bool:
         """Whether a file is meant: the pattern matches its last parts, whole directories at a time."""
         return not self.file or file_matches(self.file, path)

@@ -9,7 +9,7 @@ import os
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -27,6 +27,7 @@ from pystap.debuginfo.dwarf import Covering, Dwarf
 from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
 from pystap.debuginfo.index import FORMAT, Entry, Index, index_in_memory, open_index
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths
+from pystap.debuginfo.prologue import unoptimized
 from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.sections import Sections
 from pystap.debuginfo.spec import Spec
@@ -49,6 +50,15 @@ class UserFunction:
     address: int  # link-time
     size: int
     external: bool
+    order: int = 0  # in the symbol tables
+
+
+def distinct(functions: Iterable[UserFunction]) -> list[UserFunction]:
+    """For each address one: of aliases the first in the symbol tables, as SystemTap takes it."""
+    first: dict[int, UserFunction] = {}
+    for function in sorted(functions, key=lambda f: f.order):
+        first.setdefault(function.address, function)
+    return list(first.values())
 
 
 class UserDwarf(Dwarf):
@@ -107,7 +117,7 @@ class UserDwarf(Dwarf):
     def entry_scope(self, address: Address) -> Scope:
         """The variables at a function's first instruction, where unoptimized code has not stored its arguments yet."""
         die = self.sections.die(address.die)
-        if not self.unoptimized(die):
+        if not unoptimized(die):
             return self.scope_at(replace(address, address=entry_pc(die) or address.address))
         parameters = tuple((d.name, self._passed(d)) for d in die.children() if d.tag == dw.FORMAL_PARAMETER)
         prototype = FunctionType(Lazy.of(self.types.of(die)), parameters)
@@ -123,6 +133,17 @@ class UserDwarf(Dwarf):
         return Lazy.of(ctype)
 
     def _entries(self, spec: Spec) -> Iterator[Entry]:
+        """Code of several names (kill, __kill) counts once: by a name that other files know it by, if there is one."""
+        found = list(self._named(spec))
+        bodies: dict[int, Entry] = {}
+        for entry in found:
+            if entry.kind == "f":
+                known = bodies.setdefault(entry.pc, entry)
+                if not self._owner.exports(known.name) and self._owner.exports(entry.name):
+                    bodies[entry.pc] = entry
+        return (e for e in found if e.kind != "f" or bodies[e.pc] is e)
+
+    def _named(self, spec: Spec) -> Iterator[Entry]:
         scopes, name = scoped(spec.function)
         for entry in self.index.functions(name):
             if spec.file and not spec.in_file(entry.file) and not spec.in_file(self._full(entry.file, entry.die)):
@@ -220,14 +241,30 @@ class UserObject:
     def functions(self) -> dict[str, list[UserFunction]]:
         """Functions by name, from .symtab (or the debug file's) and .dynsym, sorted."""
         found: dict[tuple[str, int], UserFunction] = {}
-        for symbol in self._symbols():
+        for order, symbol in enumerate(self._symbols()):
             name = symbol.name.partition("@")[0]
             if symbol.kind == _FUNCTION and symbol.section and symbol.value:
-                known = UserFunction(name, symbol.value, symbol.size, symbol.binding != 0)
+                known = UserFunction(name, symbol.value, symbol.size, symbol.binding != 0, order)
                 found.setdefault((name, symbol.value), known)
         table: dict[str, list[UserFunction]] = {}
         for (name, _), function in sorted(found.items()):
             table.setdefault(name, []).append(function)
+        return table
+
+    def exports(self, name: str) -> bool:
+        """Whether other files can call a function by that name."""
+        return any(f.external for f in self.functions.get(name, ()))
+
+    def functions_at(self, address: int) -> list[UserFunction]:
+        """The functions that begin at an address: one under all its names."""
+        return self._aliases.get(address, [])
+
+    @cached_property
+    def _aliases(self) -> dict[int, list[UserFunction]]:
+        table: dict[int, list[UserFunction]] = {}
+        for functions in self.functions.values():
+            for function in functions:
+                table.setdefault(function.address, []).append(function)
         return table
 
     @cached_property

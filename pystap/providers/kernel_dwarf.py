@@ -135,16 +135,9 @@ def _statements(request: Request, part: Part, spec: Spec, nearest: bool, suffix:
         raise _no_lines(part, spec)
     for address in found:
         if _safe(request, part, spec, address, False):
-            shown = _as_asked(spec, address) if nearest and request.options.list_points is not None else address
+            listed = nearest and request.options.list_points is not None
+            shown = replace(address, line=spec.asked_line(address.line)) if listed else address
             yield part.resolved(address, _spelt(part, "statement", shown) + suffix)
-
-
-def _as_asked(spec: Spec, found: Address) -> Address:
-    """Listings name the line that was asked for, probes the one that is near."""
-    if not spec.lines:
-        return found
-    first = next(iter(spec.lines))[0]
-    return replace(found, line=first if not spec.relative else found.line)
 
 
 def _no_lines(part: Part, spec: Spec) -> Unresolved:

@@ -10,7 +10,7 @@ from pystap.debuginfo.abi import UnknownScope
 from pystap.debuginfo.api import Address, Scope
 from pystap.debuginfo.dwarf_code import PART
 from pystap.debuginfo.spec import Spec, parse
-from pystap.debuginfo.user import UserDwarf, UserFunction, entry_of
+from pystap.debuginfo.user import UserDwarf, UserFunction, distinct, entry_of
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Space
 from pystap.providers import returns
@@ -176,7 +176,7 @@ class _Part:
 
 def _by_dwarf(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
     if "statement" in names:
-        yield from _statements(part, spec, "nearest" in names)
+        yield from _statements(request, part, spec, "nearest" in names)
     elif "label" in names:
         for address in part.dwarf.labels(spec, _argument(request, "label")):
             yield from part.resolved(address, f'{part.spelt("function", address)}.label("{address.label}")')
@@ -188,20 +188,29 @@ def _by_dwarf(request: Request, part: _Part, spec: Spec, names: list[str]) -> It
 
 def _entries(part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
     real = {"call", "return", "exported"}.intersection(names)
-    for address in part.dwarf.entries(spec, calls="inline" not in names, inlined=not real):
-        if "exported" not in names or address.external:
+    found = part.dwarf.entries(spec, calls="inline" not in names, inlined=not real)
+    for address in found:
+        if "exported" not in names or _exported(part, address):
             yield from part.resolved(address, part.spelt("function", address) + part.suffix, "return" in names)
 
 
-def _statements(part: _Part, spec: Spec, nearest: bool) -> Iterator[Resolved]:
+def _exported(part: _Part, address: Address) -> bool:
+    """Whether other files can call a function: a hidden one is external in DWARF, and local among the symbols."""
+    pc = entry_of(part.dwarf, address)
+    return any(f.external for f in part.place.object.functions_at(pc))
+
+
+def _statements(request: Request, part: _Part, spec: Spec, nearest: bool) -> Iterator[Resolved]:
     found = part.dwarf.statements(spec, nearest)
     if not found and spec.lines and not spec.relative:
         near = [f":{line}" for line in part.dwarf.alternatives(spec)]
         if near:
             tried = f"no line records for {spec.file}:{spec.lines[0][0]} [man error::dwarf] (try {' or '.join(near)})"
             raise Unresolved(tried)
+    listed = nearest and request.options.list_points is not None
     for address in found:
-        yield from part.resolved(address, part.spelt("statement", address) + part.suffix)
+        shown = replace(address, line=spec.asked_line(address.line)) if listed else address
+        yield from part.resolved(address, part.spelt("statement", shown) + (".nearest" if listed else ""))
 
 
 def _callees(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:
@@ -228,7 +237,7 @@ def _by_symbols(request: Request, place: Place, spec: Spec) -> list[Resolved]:
     suffix = _suffix(request)
     found = [
         resolved
-        for function in place.object.matching(spec.function)
+        for function in distinct(place.object.matching(spec.function))
         if ".exported" not in suffix or function.external
         for resolved in _by_symbol(place, function, suffix)
     ]
@@ -262,7 +271,7 @@ def _beyond(request: Request, place: Place, spec: Spec, found: list[Resolved]) -
     out: list[Resolved] = []
     dwarf = place.object.dwarf
     assert dwarf is not None
-    for function in place.object.matching(spec.function):
+    for function in distinct(place.object.matching(spec.function)):
         if function.address in known or (".exported" in suffix and not function.external):
             continue
         if PART in function.name and PART not in spec.function:

@@ -55,10 +55,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "unoptimized": "-g -O0 t.c",
         "plain": "-g -O2 plain.c",
         "marks": "-O2 marks.c",
+        "assembly": "-g -O1 assembly.S aliases.c",
+        "assembly.so": "-g -O1 -shared -fPIC assembly.S aliases.c",
+        "assembly_bare": "-O1 assembly.S aliases.c",
     }
     for name, text in builds.items():
-        *flags, source = text.split()
-        subprocess.run(["gcc", *flags, "-w", "-o", folder / name, SOURCES / source], check=True)
+        words = [SOURCES / w if "." in w else w for w in text.split()]
+        subprocess.run(["gcc", "-w", "-o", folder / name, *words], check=True)
     return folder
 
 
@@ -97,6 +100,43 @@ def test_prologue_of_unoptimized_code(made: Path) -> None:
     assert isinstance(entry.site, UprobeSite)
     assert isinstance(back.site, UprobeSite)
     assert entry.site.address > start == back.site.address
+
+
+def test_assembly_is_entered_at_its_first_instruction(made: Path) -> None:
+    """Its lines follow one another from there on: there is no prologue to be passed."""
+    for name in ("number", "__number"):
+        (entry,) = resolve(f'process("{made}/assembly").function("{name}").call')
+        assert isinstance(entry.site, UprobeSite)
+        assert entry.site.address == symbols(made / "assembly")["number"]
+
+
+@pytest.mark.parametrize(
+    ("program", "name"), [("assembly", "number"), ("assembly.so", "number"), ("assembly_bare", "__number")]
+)
+def test_code_of_several_names_is_one_place(made: Path, program: str, name: str) -> None:
+    """By a name that is for other files, or the first symbol: the handler must not run once for each name."""
+    found = resolve(f'process("{made}/{program}").function("*")')
+    names = [re.split(r'[@"]', r.point.partition(".function")[2])[1] for r in found]
+    assert [n for n in names if "number" in n] == [name]
+    assert len({r.site for r in found}) == len(found)
+
+
+def test_what_is_hidden_is_not_exported(made: Path) -> None:
+    """A function of hidden visibility is external to its unit, but other files cannot call it."""
+    names = {r.point.partition("@")[0] for r in resolve(f'process("{made}/assembly.so").function("*@*").exported')}
+    assert {name.rpartition('"')[2] for name in names} >= {"shown", "shared", "number"}
+    assert not any("hidden" in name for name in names)
+    assert resolve(f'process("{made}/assembly.so").function("hidden").call')
+
+
+@pytest.mark.parametrize(("wanted", "line"), [("sum@plain.c:14", 15), ("*@plain.c:14", 15), ("*@plain.c:26", 27)])
+def test_the_nearest_line_of_all(made: Path, wanted: str, line: int) -> None:
+    """A wildcard means the function that has it. The probe is called by the line that it is at, a listing as asked."""
+    (found,) = resolve(f'process("{made}/plain").statement("{wanted}").nearest')
+    assert found.point.endswith(f':{line}")')
+    (listed,) = resolve(f'process("{made}/plain").statement("{wanted}").nearest', None, Options(list_points="x"))
+    assert listed.point.endswith(f'{wanted.partition("@")[2].partition(":")[1:][1]}").nearest')
+    assert listed.site == found.site
 
 
 def test_wildcards_and_near_names(made: Path) -> None:
