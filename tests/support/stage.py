@@ -1,0 +1,94 @@
+"""A guest with disks, file systems and a program whose deeds are known: where aliases show what they say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pystap import cli
+from pystap.run import binaries
+from pystap.run.kernels import module_content
+from pystap.run.vm import Finished, Guest, LostGuest
+from tests.support.cc import compile_c
+from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.quiet import check_quiet_if_watched, keeps_quiet
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "vm" / "deeds"
+MODULES = ("sd_mod", "vfat", "nls_cp437", "nls_ascii", "nls_utf8")  # file systems load their alphabets as they mount
+DEEDS = "/bin/deeds"
+DISK = "insmod /tmp/scsi_debug.ko dev_size_mb=32 num_parts=2 && mdev -s && mkdosfs /dev/sda1 && mke2fs /dev/sda2 && mkdir -p /mnt"  # sda
+
+
+@dataclass
+class Stage:
+    """One kernel's guest, which is kept for all tests of a series."""
+
+    series: str
+    capsys: pytest.CaptureFixture[str]
+    guests: dict[str, Guest] = field(default_factory=dict)
+
+    def guest(self) -> Guest:
+        """The guest; it is booted where there is none."""
+        if self.series not in self.guests:
+            kernel = available(self.series)
+            assert kernel is not None
+            program = compile_c((SCRIPTS / "deeds.c").read_text(), "-static", "-O1", "-pthread", name="deeds.c")
+            files = {RUNNER: binaries.runner(), DEEDS: program}
+            guest = Guest(kernel, modules=MODULES, files=files, cpus=2)
+            guest.__enter__()
+            self.guests[self.series] = guest
+            disk = kernel.module("scsi_debug")
+            assert disk is not None
+            guest.put("/tmp/scsi_debug.ko", module_content(disk))
+            self.sh(DISK)
+        return self.guests[self.series]
+
+    def run(self, script: str, command: str, *options: str) -> Finished:
+        """Runs a script (a file's name or a text) while a shell command runs, whose words are in /tmp/said."""
+        words = [str(SCRIPTS / script)] if script.endswith(".stp") else ["-e", script]
+        assert cli.main(["-p4", "-w", "-r", self.series, *options, *words]) == 0, self.capsys.readouterr().err
+        module = Path(self.capsys.readouterr().out.split()[-1])
+        guest = self.guest()
+        guest.put(f"/tmp/{module.name}", module.read_bytes())
+        guest.put("/tmp/command", f"{command}\n".encode())
+        try:
+            with keeps_quiet(guest):
+                told = [RUNNER, "-c", "sh -e /tmp/command > /tmp/said 2>&1", f"/tmp/{module.name}"]
+                done = guest.run(told, timeout=120)
+        except LostGuest:
+            self.guests.pop(self.series).close()
+            raise
+        assert guest.sh("grep -q ^stap_ /proc/modules").status == 1, "the module is gone"
+        return done
+
+    def lines(self, script: str, command: str, *options: str) -> list[str]:
+        """The lines that a script prints without a complaint."""
+        done = self.run(script, command, *options)
+        assert (done.stderr, done.status) == (b"", 0), self.said()
+        return done.stdout.decode().splitlines()
+
+    def sh(self, command: str) -> str:
+        """What a command that must succeed prints."""
+        done = self.guest().sh(command)
+        assert done.status == 0, done
+        return done.stdout.decode()
+
+    def said(self) -> str:
+        """What the command of the last run has printed."""
+        return self.guest().sh("cat /tmp/said").stdout.decode()
+
+
+def stages() -> Iterator[dict[str, Guest]]:
+    """The guests of all tests that have a stage."""
+    if reason := can_boot():
+        pytest.skip(reason)
+    guests: dict[str, Guest] = {}
+    try:
+        yield guests
+        check_quiet_if_watched(guests.values())
+    finally:
+        for guest in guests.values():
+            guest.close()

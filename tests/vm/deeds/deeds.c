@@ -1,0 +1,71 @@
+/* What the tests of aliases let happen: deeds WHAT [ARGUMENT]... does one thing whose values are known. */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define CHECK(call) ({ long __r = (call); if (__r < 0) err(1, "%s", #call); __r; })
+
+/* Each way to read and to write a file, at known positions with known sizes. */
+static void files(char **words)
+{
+	static char a[10000], b[5000];
+	struct iovec parts[3] = { { a, 100 }, { b, 2000 }, { a + 100, 3000 } };
+	int pipes[2];
+	char *map;
+	int fd = CHECK(open(words[0], O_RDWR | O_CREAT | O_TRUNC, 0644));
+
+	CHECK(pipe(pipes));
+	printf("%lx %lx %lx\n", (long)a, (long)b, (long)parts);
+	fflush(stdout);
+	CHECK(write(fd, a, 10000));
+	CHECK(pwrite(fd, b, 5000, 20000));
+	CHECK(writev(fd, parts, 3));
+	CHECK(lseek(fd, 70, SEEK_SET));
+	CHECK(lseek(fd, -5, SEEK_END));
+	CHECK(read(fd, a, 9000));
+	CHECK(pread(fd, b, 300, 24800));
+	CHECK(preadv(fd, parts, 3, 24000));
+	CHECK(splice(fd, &(off64_t){ 4096 }, pipes[1], NULL, 8000, 0));
+	map = mmap(NULL, 12288, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 4096);
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	map[5000] = 1;
+	printf("%lx\n", (unsigned long)map);
+	CHECK(fsync(fd));
+	CHECK(read(CHECK(open("/", O_RDONLY)), a, 10) < 0 ? 0 : -1);
+	CHECK(ftruncate(fd, 4096));
+}
+
+/* A file of two pages is read that was written before. */
+static void reread(char **words)
+{
+	static char page[4096];
+	int fd = CHECK(open(words[0], O_RDONLY));
+
+	printf("%lx\n", (long)page);
+	CHECK(read(fd, page, 4096));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*deed)(char **);
+	} deeds[] = {
+		{ "files", files },
+		{ "reread", reread },
+	};
+
+	for (unsigned k = 0; argc > 1 && k < sizeof(deeds) / sizeof(deeds[0]); k++)
+		if (!strcmp(deeds[k].name, argv[1])) {
+			deeds[k].deed(argv + 2);
+			return 0;
+		}
+	errx(2, "usage: deeds WHAT");
+}
