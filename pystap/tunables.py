@@ -26,6 +26,7 @@ TUNABLES = (
     Tunable("MAXSTRINGLEN", "512", "bytes of a string, the zero at its end included", 8, 65536),
     Tunable("MAXACTION", "1000", "statements of one hit", 0),
     Tunable("MAXACTION_INTERRUPTIBLE", "10 x MAXACTION", "the same in begin, end, error and procfs probes", 0),
+    Tunable("INTERRUPTIBLE", "1", "0: no interrupt, whose own hits would be lost, comes during a hit", 0, 1),
     Tunable("MAXNESTING", "as deep as calls go; recursion adds 10", "calls inside of calls", 0, 1 << 24),
     Tunable("MAXERRORS", "0", "errors that do not end the session", 0),
     Tunable("MAXSKIPPED", "100", "hits that may be skipped before the session ends", 0),

@@ -76,6 +76,7 @@ struct stap_context {
 	void *engine_data;		/* the engine's own */
 	const struct inode *object;	/* the program or library that was hit, or NULL ... */
 	u64 object_bias;		/* ... and how far from its link-time addresses it lies */
+	unsigned long interrupts;	/* as they were before the hit, with -DINTERRUPTIBLE=0 */
 	bool sleepable;			/* a task's own context: pages may be waited for, see access.h */
 	bool is_return;			/* a return probe's hit: regs hold the result, or retval does */
 	s64 args[STAP_ARGS];

@@ -79,10 +79,27 @@ static __always_inline bool stap_hit_task(void)
 	return !(count & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET));
 }
 
+/* With -DINTERRUPTIBLE=0 no interrupt of this CPU, whose hits would be refused, comes during a hit. Untraced. */
+static __always_inline unsigned long stap_interrupts_off(void)
+{
+	unsigned long flags = 0;
+
+	if (!INTERRUPTIBLE)
+		raw_local_irq_save(flags);
+	return flags;
+}
+
+static __always_inline void stap_interrupts_back(unsigned long flags)
+{
+	if (!INTERRUPTIBLE)
+		raw_local_irq_restore(flags);
+}
+
 static __always_inline struct stap_context *stap_enter_for(struct stap_probe *probe, enum stap_state when,
 							   bool runner_too)
 {
 	struct stap_context *c;
+	unsigned long interrupts;
 
 	if (unlikely(atomic_read(&stap_state) != when))
 		return NULL;
@@ -96,6 +113,7 @@ static __always_inline struct stap_context *stap_enter_for(struct stap_probe *pr
 		return NULL;
 #endif
 	preempt_disable_notrace();
+	interrupts = stap_interrupts_off();
 	c = __this_cpu_read(stap_contexts);
 	if (unlikely(c->busy)) {
 		stap_skip(probe, STAP_SKIP_REENTRANT);
@@ -114,6 +132,7 @@ static __always_inline struct stap_context *stap_enter_for(struct stap_probe *pr
 	if (probe->condition && !probe->condition())
 		goto refused_busy;
 	c->probe = probe;
+	c->interrupts = interrupts;
 	c->regs = NULL;
 	c->uregs = NULL;
 	c->object = NULL;
@@ -131,6 +150,7 @@ refused_busy:
 	barrier();
 	c->busy = 0;
 refused:
+	stap_interrupts_back(interrupts);
 	preempt_enable_notrace();
 	return NULL;
 }
@@ -226,6 +246,8 @@ static void stap_timings_unload(struct stap_context *c)
 
 static __always_inline void stap_finish(struct stap_context *c)
 {
+	unsigned long interrupts = c->interrupts;
+
 	if (unlikely(c->last_error))
 		stap_report_error(c);
 	if (c->print_used)
@@ -233,6 +255,7 @@ static __always_inline void stap_finish(struct stap_context *c)
 	stap_conditions_notice(c->probe->steers);
 	barrier();
 	c->busy = 0;
+	stap_interrupts_back(interrupts);
 	preempt_enable_notrace();
 }
 

@@ -24,6 +24,9 @@ class Case:
     never: tuple[str, ...] = ()
 
 
+OFF = """function off:long() %{ STAP_RETVALUE = irqs_disabled(); %}
+probe timer.ms(100) { println("tick") } probe kernel.function("ksys_read") { println("off ", off()) exit() }
+"""
 LOOP = "probe begin { for (i = 0; i < 3000; i++) n++ println(i) exit() } global n"
 CASES = {
     "MAXSTRINGLEN cuts strings": Case(
@@ -39,6 +42,8 @@ CASES = {
         'probe timer.ms(200) { exit() } probe kernel.function("hrtimer_interrupt") { print_backtrace() exit() }',
         (r" ?0x[0-9a-f]+ : .*",), (r"(.*0x[0-9a-f]+ : .*\n){3}",),
     ),
+    "INTERRUPTIBLE lets interrupts come": Case("-g -DSTP_TRACE_RUNNER", OFF, ("off 0",), ("off 1",)),
+    "INTERRUPTIBLE=0 lets them wait": Case("-g -DSTP_TRACE_RUNNER -DINTERRUPTIBLE=0", OFF, ("off 1",), ("off 0",)),
     "MAPHASHBIAS keeps what arrays hold": Case(
         "-DMAPHASHBIAS=-6",
         "global a probe begin { for (i = 0; i < 900; i++) a[i] = i foreach (k in a) s += a[k] println(s) exit() }",

@@ -186,7 +186,7 @@ static __always_inline struct stap_context *stap_uprobe_enter(const struct stap_
 	c->ip = instruction_pointer(regs);
 	c->object = u->inode;
 	c->object_bias = address - u->site->address;
-	c->sleepable = true;
+	c->sleepable = INTERRUPTIBLE;
 #ifdef STAP_NEED_USYMBOLS
 	stap_mapping_met(c, u->inode, address - u->site->offset, address);
 #endif
