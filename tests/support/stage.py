@@ -17,9 +17,16 @@ from tests.support.kernels import RUNNER, available, can_boot
 from tests.support.quiet import check_quiet_if_watched, keeps_quiet
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "vm" / "deeds"
-MODULES = ("sd_mod", "vfat", "nls_cp437", "nls_ascii", "nls_utf8")  # file systems load their alphabets as they mount
+MODULES = ("sd_mod", "brd", "vfat", "nls_cp437", "nls_ascii", "nls_utf8")
+EVENTUAL = ("mq-deadline",)  # built in on some kernels
 DEEDS = "/bin/deeds"
-DISK = "insmod /tmp/scsi_debug.ko dev_size_mb=32 num_parts=2 && mdev -s && mkdosfs /dev/sda1 && mke2fs /dev/sda2 && mkdir -p /mnt"  # sda
+DISK = """set -e
+insmod /tmp/scsi_debug.ko dev_size_mb=32 num_parts=2
+mdev -s
+mkdosfs /dev/sda1
+mke2fs /dev/sda2
+mkdir -p /mnt
+"""
 
 
 @dataclass
@@ -37,7 +44,8 @@ class Stage:
             assert kernel is not None
             program = compile_c((SCRIPTS / "deeds.c").read_text(), "-static", "-O1", "-pthread", name="deeds.c")
             files = {RUNNER: binaries.runner(), DEEDS: program}
-            guest = Guest(kernel, modules=MODULES, files=files, cpus=2)
+            modules = (*MODULES, *(name for name in EVENTUAL if kernel.module(name)))
+            guest = Guest(kernel, modules=modules, files=files, cpus=2)
             guest.__enter__()
             self.guests[self.series] = guest
             disk = kernel.module("scsi_debug")
