@@ -67,7 +67,7 @@ static int stap_map_load_cells(struct stap_map *map)
 	if (!map->cells || !stap_memory_fits((u64)map->size * map->cell_bytes * num_possible_cpus()))
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
-		map->cells[cpu] = kvzalloc_node((size_t)map->size * map->cell_bytes, GFP_KERNEL, cpu_to_node(cpu));
+		map->cells[cpu] = stap_memory_take((u64)map->size * map->cell_bytes, cpu_to_node(cpu));
 		if (!map->cells[cpu])
 			return -ENOMEM;
 	}
@@ -76,15 +76,18 @@ static int stap_map_load_cells(struct stap_map *map)
 
 static int stap_map_load(struct stap_map *map)
 {
-	u32 buckets = roundup_pow_of_two(map->size);
+	u64 buckets = roundup_pow_of_two(map->size);
 	u32 i;
 
-	buckets = MAPHASHBIAS >= 0 ? buckets << (MAPHASHBIAS & 31) : max_t(u32, 1, buckets >> (-(MAPHASHBIAS) & 31));
+	if (MAPHASHBIAS >= 0)
+		buckets = min_t(u64, buckets << (MAPHASHBIAS & 31), 1ULL << 32);	/* as many as a hash can tell apart */
+	else
+		buckets = max_t(u64, buckets >> (-(MAPHASHBIAS) & 31), 1);
 	map->mask = buckets - 1;
-	if (!stap_memory_fits((u64)map->size * map->node_bytes + (u64)buckets * sizeof(*map->buckets)))
+	if (!stap_memory_fits((u64)map->size * map->node_bytes + buckets * sizeof(*map->buckets)))
 		return -ENOMEM;
-	map->pool = kvzalloc((size_t)map->size * map->node_bytes, GFP_KERNEL);
-	map->buckets = kvcalloc(buckets, sizeof(*map->buckets), GFP_KERNEL);
+	map->pool = stap_memory_take((u64)map->size * map->node_bytes, NUMA_NO_NODE);
+	map->buckets = stap_memory_take(buckets * sizeof(*map->buckets), NUMA_NO_NODE);
 	if (!map->pool || !map->buckets || stap_map_load_cells(map)) {
 		stap_map_unload(map);
 		return -ENOMEM;
@@ -95,6 +98,8 @@ static int stap_map_load(struct stap_map *map)
 		node->index = i;
 		node->chain = map->free;
 		map->free = node;
+		if (!(i & 0xffff))
+			cond_resched();
 	}
 	return 0;
 }

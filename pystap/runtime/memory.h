@@ -22,4 +22,10 @@ static bool stap_memory_fits(u64 bytes)
 	return bytes >> PAGE_SHIFT < (u64)max_t(long, si_mem_available(), 0);
 }
 
+/* Zeroed; kvfree() it. kvzalloc() takes less than 2 GB, and warns in the kernel's log of more. */
+static void *stap_memory_take(u64 bytes, int node)
+{
+	return bytes > INT_MAX ? vzalloc_node(bytes, node) : kvzalloc_node(bytes, GFP_KERNEL, node);
+}
+
 #endif

@@ -63,7 +63,7 @@ static int stap_contexts_load(void)
 	if (!stap_memory_fits((u64)sizeof(*c) * num_possible_cpus()))
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
-		c = kvzalloc_node(sizeof(*c), GFP_KERNEL, cpu_to_node(cpu));
+		c = stap_memory_take(sizeof(*c), cpu_to_node(cpu));
 		per_cpu(stap_contexts, cpu) = c;
 		if (!c || !stap_timings_load(c)) {
 			stap_contexts_free();

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pystap import cli
+from pystap import cli, paths
 from pystap.build import frames
 from pystap.diagnostics import StapError
 from pystap.run.kernels import Kernel
@@ -84,3 +84,8 @@ def test_too_much(capsys: pytest.CaptureFixture[str]) -> None:
     kernel(SERIES[0])
     assert cli.main(["-p4", "-g", "-r", SERIES[0], "-e", EMBEDDED % 9000]) == 1
     assert "ERROR: the function many takes 9" in capsys.readouterr().err
+
+
+def test_usual_is_what_the_runtime_asks_for() -> None:
+    limits = (paths.runtime() / "limits.h").read_text()
+    assert f"#define STAP_LARGEST_FRAME {frames.USUAL}\t" in limits

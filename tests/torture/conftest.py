@@ -123,8 +123,8 @@ def guest(series: str, figures: Figures) -> Iterator[Guest]:
 
 
 @contextmanager
-def checked(series: str, figures: Figures, programs: tuple[str, ...] = ()) -> Iterator[Guest]:
-    """Such a guest, with these programs of this machine at their own paths."""
+def checked(series: str, figures: Figures, programs: tuple[str, ...] = (), memory: int = 0) -> Iterator[Guest]:
+    """Such a guest, with these programs of this machine at their own paths, and so many MB."""
     reason = can_boot()
     kernel = available(series)
     if reason or kernel is None:
@@ -132,7 +132,7 @@ def checked(series: str, figures: Figures, programs: tuple[str, ...] = ()) -> It
     files = {RUNNER: binaries.runner(), "/bin/load": LOAD, "/bin/armed": ARMED}
     if programs:
         files |= {str(LOADER): LOADER}
-    with Guest(kernel, files=files, host_files=programs, cpus=2) as made:
+    with Guest(kernel, files=files, host_files=programs, cpus=2, memory=memory) as made:
         figures.guests += 1
         made.sh("dmesg -c", timeout=60)
         began = time.monotonic()

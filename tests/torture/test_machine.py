@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pystap.run.vm import Guest
-from tests.torture.conftest import WATCHED, compiled
+from tests.torture.conftest import WATCHED, Figures, checked, compiled
 
 pytestmark = pytest.mark.vm
 
@@ -79,3 +79,14 @@ def test_no_memory_to_start_with(guest: Guest, series: str, capsys: pytest.Captu
     done = guest.sh(f"pystap-run {options} /tmp/huge.ko", timeout=120)
     assert b"ERROR: Couldn't insert module '/tmp/huge.ko': Cannot allocate memory\n" in done.stderr
     assert b"-s MB takes less for the output, -DMAXMAPENTRIES=N less for arrays" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WATCHED, reason="it would take minutes to look after so much memory")
+def test_an_array_of_gigabytes(series: str, figures: Figures, capsys: pytest.CaptureFixture[str]) -> None:
+    """The kernel's usual allocation takes less than 2 GB, and warns in its log of who asks for more."""
+    script = "global a[40000000] probe begin { for (i = 0; i < 99; i++) a[i] = i exit() } probe end { println(a[98]) }"
+    with checked(series, figures, memory=4096) as guest:
+        guest.put("/tmp/large.ko", compiled(series, capsys, script))
+        done = guest.sh("pystap-run -w /tmp/large.ko", timeout=300)
+        assert (done.stdout, done.stderr) == (b"98\n", b"")

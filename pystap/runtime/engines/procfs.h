@@ -52,7 +52,7 @@ static u32 stap_procfs_size(const struct stap_procfs_site *site)
 static int stap_procfs_open(struct inode *inode, struct file *file)
 {
 	const struct stap_procfs_site *site = pde_data(inode);
-	struct stap_procfs_open *o = kzalloc(sizeof(*o), GFP_KERNEL);
+	struct stap_procfs_open *o = kzalloc(sizeof(*o), GFP_KERNEL_ACCOUNT);
 
 	if (!o)
 		return -ENOMEM;
@@ -60,7 +60,7 @@ static int stap_procfs_open(struct inode *inode, struct file *file)
 	o->read = stap_procfs_find(site->path, false);
 	o->write = stap_procfs_find(site->path, true);
 	o->value.size = max_t(u32, stap_procfs_size(o->read), STP_PROCFS_BUFSIZE);
-	o->value.text = kvzalloc(o->value.size, GFP_KERNEL);
+	o->value.text = kvzalloc(o->value.size, GFP_KERNEL_ACCOUNT);	/* the memory is the opener's */
 	if (!o->value.text) {
 		kfree(o);
 		return -ENOMEM;

@@ -78,8 +78,11 @@ static inline unsigned long roundup_pow_of_two(unsigned long n)
 
 #define GFP_KERNEL 0
 #define stap_memory_fits(bytes) true
+#define stap_memory_take(bytes, node) calloc(1, bytes)
 #define kvzalloc(size, flags) calloc(1, size)
 #define kvzalloc_node(size, flags, node) calloc(1, size)
+#define NUMA_NO_NODE (-1)
+#define cond_resched() do { } while (0)
 #define kvcalloc(n, size, flags) calloc(n, size)
 #define kcalloc(n, size, flags) calloc(n, size)
 #define kvfree free
