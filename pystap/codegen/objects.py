@@ -98,7 +98,7 @@ def _symbols(found: UserObject, number: int, tables: list[str]) -> dict[str, str
 def _frames(found: UserObject, number: int, tables: list[str]) -> dict[str, str]:
     from pystap.debuginfo.unwind import rows
 
-    table = [row for row in rows(found.elf) if row.start < 1 << 32]
+    table = [row for row in rows(found.elf, found.debug_frame) if row.start < 1 << 32]
     if not table:
         return {}
     rules: dict[Rule, int] = {}

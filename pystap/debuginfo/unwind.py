@@ -1,4 +1,4 @@
-"""Call-frame information (.eh_frame) of a program or library -> a table by address of how to get to the caller.
+"""Call frames (.eh_frame, .debug_frame) of a program or library -> a table by address of how to get to the caller.
 
 x86-64 alone. What a row can not express (rare: hand-written assembly) has no row, and the walk ends there.
 """
@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pystap.debuginfo.elf import Elf
-from pystap.debuginfo.sections import sleb, text_at, uleb
+from pystap.debuginfo.sections import Data, sleb, text_at, uleb
 
+_X86_64 = 62
 _RBP, _RSP, _RA = 6, 7, 16
 KEPT = (_RA, 3, _RBP, 12, 13, 14, 15)  # the return address, then what callees preserve, in the order of Rule.saved
 SAME = -0x8000  # not saved: the caller's is the callee's
 UNDEFINED = -0x7FFF  # of the return address: there is no caller
+_DEBUG_CIE = 0xFFFFFFFF
 _FORMATS = {0x00: "<Q", 0x02: "<H", 0x03: "<I", 0x04: "<Q", 0x0A: "<h", 0x0B: "<i", 0x0C: "<q"}
 _INTERRUPTED = 40  # from the stack pointer of a signal handler's return to the registers that the kernel saved
 # rsp + 8 + ((rip & 15) >= N) * 8: a stub of the procedure linkage table, which pushes a number half-way
@@ -68,13 +70,15 @@ class _State:
         return Rule(self.kind, self.register, self.offset, tuple(self.saved.get(r, SAME) for r in KEPT), self.by_rbp)
 
 
-def rows(elf: Elf) -> list[Row]:
-    """The table of a file, by address, each row unlike the one before it."""
-    section = elf.section(".eh_frame")
-    if section is None or elf.machine != 62:
+def rows(elf: Elf, debug_frame: Data = b"") -> list[Row]:
+    """The table of a file, by address, each row unlike the one before it; `debug_frame`: what its debug-info adds."""
+    if elf.machine != _X86_64:
         return []
-    reader = _Reader(elf.bytes_of(section), section.address)
-    found = sorted(reader.functions(), key=lambda f: f[0])
+    section = elf.section(".eh_frame")
+    readers = [] if section is None else [_Reader(elf.bytes_of(section), section.address)]
+    if len(debug_frame):
+        readers.append(_Reader(bytes(debug_frame)))
+    found = sorted((f for r in readers for f in r.functions()), key=lambda f: f[0])
     out: list[Row] = []
     for low, high, inside in found:
         if out and out[-1].start > low:
@@ -95,9 +99,10 @@ def _distinct(table: list[Row]) -> list[Row]:
 
 
 class _Reader:
-    def __init__(self, data: bytes, address: int) -> None:
+    def __init__(self, data: bytes, address: int | None = None) -> None:
         self._data = data
-        self._address = address
+        self._debug = address is None  # .debug_frame
+        self._address = address or 0
         self._cies: dict[int, _Cie] = {}
 
     def functions(self) -> Iterator[tuple[int, int, list[Row]]]:
@@ -111,8 +116,8 @@ class _Reader:
             if length >= 0xFFFFFFF0:
                 return
             (back,) = struct.unpack_from("<I", data, at + 4)
-            if back:
-                yield self._function(at, at + 4 + length, self._cie(at + 4 - back))
+            if back != (_DEBUG_CIE if self._debug else 0):
+                yield self._function(at, at + 4 + length, self._cie(back if self._debug else at + 4 - back))
             at += 4 + length
 
     def _function(self, at: int, end: int, cie: _Cie) -> tuple[int, int, list[Row]]:
@@ -148,7 +153,7 @@ class _Reader:
         data = self._data
         end = start + 4 + int(struct.unpack_from("<I", data, start)[0])
         augmentation = text_at(data, start + 9)
-        at = start + 9 + len(augmentation) + 1
+        at = start + 9 + len(augmentation) + 1 + (2 if data[start + 8] >= 4 else 0)
         code_align, at = uleb(data, at)
         data_align, at = sleb(data, at)
         _, at = uleb(data, at) if data[start + 8] >= 3 else (0, at + 1)

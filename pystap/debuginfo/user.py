@@ -29,7 +29,7 @@ from pystap.debuginfo.index import FORMAT, Entry, Index, index_in_memory, open_i
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths
 from pystap.debuginfo.prologue import unoptimized
 from pystap.debuginfo.ranges import entry_pc, ranges_of
-from pystap.debuginfo.sections import Sections
+from pystap.debuginfo.sections import Data, Sections
 from pystap.debuginfo.spec import Spec
 from pystap.diagnostics import StapError, Unresolved
 from pystap.ir.nodes import Expr, Space, SymbolAddress
@@ -333,6 +333,12 @@ class UserObject:
         if build_id and len(sections.info) > _WORTH_CACHING:
             return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", f"{FORMAT}-user-2")))
         return UserDwarf(self, sections, index_in_memory(sections))
+
+    @cached_property
+    def debug_frame(self) -> Data:
+        """The call frames that its debug-info describes: of code that has no .eh_frame."""
+        holders = [elf for elf in (self.elf, self._debug_elf) if elf is not None and elf.section(".debug_frame")]
+        return Sections(holders[0]).section(".debug_frame") if holders else b""
 
     @cached_property
     def _debug_elf(self) -> Elf | None:

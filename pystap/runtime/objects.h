@@ -150,6 +150,7 @@ struct stap_mapping {
 	const struct stap_object *object;	/* NULL: not one of those that the script knows */
 	u64 bias;				/* of a known object */
 	u64 start, end;				/* of the file's mappings */
+	bool file;				/* else it is the kernel's own: the vdso */
 	char name[STAP_OBJECT_NAME];		/* its path, where that can be had, else its last part */
 };
 
@@ -193,6 +194,27 @@ static void stap_mapping_extent(struct stap_mapping *m, struct mm_struct *mm, st
 	} while (left-- && area && area->vm_file && file_inode(area->vm_file) == inode);
 }
 
+/* Code that the kernel gives to each process ("[vdso]") is a mapping with a name and without a file. */
+static bool stap_mapping_special(struct stap_mapping *m, struct vm_area_struct *area)
+{
+	const struct inode *kind __maybe_unused = (const struct inode *)area->vm_ops;	/* compared, never used */
+	const char *name = area->vm_ops && area->vm_ops->name ? area->vm_ops->name(area) : NULL;
+
+	if (!name || name[0] != '[' || !(area->vm_flags & VM_EXEC))
+		return false;
+	m->object = NULL;
+	m->file = false;
+	m->start = area->vm_start;
+	m->end = area->vm_end;
+	strscpy(m->name, name + 1, sizeof(m->name));
+	strreplace(m->name, ']', '\0');
+#ifdef STAP_NEED_USYMBOLS
+	if (!stap_seen_has(kind, m->start))
+		stap_seen_add(kind, m->start, m->end, NULL, m->name);
+#endif
+	return true;
+}
+
 /*
  * What the current process has there: this CPU's own buffer, good until the
  * next search; NULL where no file is mapped there or that can not be asked.
@@ -202,16 +224,19 @@ static noinline struct stap_mapping *stap_mapping_current(struct stap_context *c
 	struct stap_mapping *m = this_cpu_ptr(&stap_mapping);
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *area;
+	bool special;
 	unsigned int i;
 
 	if (!stap_mappings_lock(c, mm))
 		return NULL;
 	area = find_vma(mm, address);
 	if (!area || area->vm_start > address || !area->vm_file) {
+		special = area && area->vm_start <= address && stap_mapping_special(m, area);
 		mmap_read_unlock(mm);
-		return NULL;
+		return special ? m : NULL;
 	}
 	m->object = NULL;
+	m->file = true;
 	for (i = 0; i < stap_object_count && !m->object; i++)
 		if (stap_objects[i].inode == file_inode(area->vm_file))
 			m->object = &stap_objects[i];
@@ -237,6 +262,7 @@ static struct stap_mapping *stap_mapping_seen(u64 address)
 	if (!stap_seen_find(address, &found))
 		return NULL;
 	m->object = found.object;
+	m->file = true;
 	m->start = found.start;
 	m->end = found.end;
 	m->bias = found.object ? found.start - found.object->text_bias : 0;

@@ -2,6 +2,8 @@
 /*
  * ustack.h: the callers of the current program's code, by the call-frame
  * information of the objects that the script knows, and user addresses as text.
+ * Where there is none for anybody to know (code made at run time, the vdso,
+ * objects without any) callers are found by frame pointers, if they look right.
  * The contexts and locks are those of objects.h. Bounded by the caller's table.
  *
  * For tapsets (pragma:uunwind):
@@ -56,6 +58,7 @@ static noinline u32 stap_user_put(struct stap_context *c, char *to, u32 used, u6
 
 #ifdef CONFIG_X86_64
 
+enum { STAP_UNWIND_FRAME = 1 << 20 };	/* bytes of the largest frame that is believed by its pointer */
 enum { STAP_DWARF_RBP = 6, STAP_DWARF_RSP = 7, STAP_DWARF_RIP = 16, STAP_DWARF_REGISTERS = 17 };
 
 static const u8 stap_unwind_registers[STAP_UNWIND_KEPT] = { STAP_DWARF_RIP, 3, STAP_DWARF_RBP, 12, 13, 14, 15 };
@@ -149,19 +152,61 @@ static bool stap_unwind_apply(const struct stap_unwind_rule *rule, u64 *r)
 	return r[STAP_DWARF_RIP] != 0;
 }
 
-/* How to leave the frame of an instruction; NULL where nothing is known of it. */
-static const struct stap_unwind_rule *stap_unwind_rule(struct stap_context *c, u64 address)
+static bool stap_unwind_is_code(struct stap_context *c, u64 address)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *area;
+	bool is;
+
+	if (!stap_mappings_lock(c, mm))
+		return false;
+	area = find_vma(mm, address);
+	is = area && area->vm_start <= address && area->vm_flags & VM_EXEC;
+	mmap_read_unlock(mm);
+	return is;
+}
+
+/* A function that has just been called: its return address lies on top of the stack. */
+static bool stap_unwind_at_entry(struct stap_context *c, const u64 *r)
+{
+	struct stap_user_symbol s;
+
+	return stap_user_symbol_find(stap_mapping_current(c, r[STAP_DWARF_RIP]), r[STAP_DWARF_RIP], &s) && !s.offset;
+}
+
+/* As if code had set up its frame pointer; believed only where it leads from this stack to code. */
+static bool stap_unwind_by_frame_pointer(struct stap_context *c, u64 *r, bool called)
+{
+	u64 frame[2], at = r[STAP_DWARF_RBP];
+
+	if (!called && stap_unwind_at_entry(c, r)) {
+		frame[0] = at;
+		at = r[STAP_DWARF_RSP] - sizeof(at);
+		if (!stap_read_user(&frame[1], at + sizeof(at), sizeof(at)))
+			return false;
+	} else if (at < r[STAP_DWARF_RSP] || at - r[STAP_DWARF_RSP] > STAP_UNWIND_FRAME || at % sizeof(at) ||
+	    !stap_read_user(frame, at, sizeof(frame)))
+		return false;
+	frame[1] = stap_unwind_original(frame[1], at + sizeof(at));
+	if (!stap_unwind_is_code(c, frame[1]))
+		return false;
+	r[STAP_DWARF_RBP] = frame[0];
+	r[STAP_DWARF_RIP] = frame[1];
+	r[STAP_DWARF_RSP] = at + sizeof(frame);
+	return true;
+}
+
+/* How to leave the frame of an instruction; NULL where nothing is known of it: then `by_pointer` says what may be tried. */
+static const struct stap_unwind_rule *stap_unwind_rule(struct stap_context *c, u64 address, bool *by_pointer)
 {
 	const struct stap_mapping *m = stap_mapping_current(c, address);
 	const struct stap_object *o = m ? m->object : NULL;
 	s32 k;
 
-	if (!o || !o->row_count) {
-		if (m)
-			stap_unwind_warn(c, m->name);
-		return NULL;
-	}
-	if (address - m->bias > U32_MAX)
+	*by_pointer = !m || !m->file || o;
+	if (!*by_pointer)
+		stap_unwind_warn(c, m->name);
+	if (!o || !o->row_count || address - m->bias > U32_MAX)
 		return NULL;
 	k = stap_table_find(o->rows, o->row_count, address - m->bias);
 	return k < 0 || o->row_rules[k] == 0xffff ? NULL : &o->rules[o->row_rules[k]];
@@ -172,7 +217,7 @@ static __maybe_unused noinline u32 stap_ustack(struct stap_context *c, unsigned 
 	const struct pt_regs *regs = stap_user_registers(c);
 	const struct stap_unwind_rule *rule;
 	u64 r[STAP_DWARF_REGISTERS];
-	bool called = false;	/* the address is a return address: it may lie past the end of its function */
+	bool by_pointer, called = false;	/* the address is a return address: it may lie past the end of its function */
 	u32 count = 0, k;
 
 	if (!regs)
@@ -181,11 +226,11 @@ static __maybe_unused noinline u32 stap_ustack(struct stap_context *c, unsigned 
 		r[k] = *(const unsigned long *)((const char *)regs + stap_register_offsets[k]);
 	while (count < size) {
 		table[count] = r[STAP_DWARF_RIP];
-		rule = stap_unwind_rule(c, r[STAP_DWARF_RIP] - called);
+		rule = stap_unwind_rule(c, r[STAP_DWARF_RIP] - called, &by_pointer);
 		count++;
-		if (!rule || !stap_unwind_apply(rule, r))
+		if (rule ? !stap_unwind_apply(rule, r) : !by_pointer || !stap_unwind_by_frame_pointer(c, r, called))
 			break;
-		called = rule->kind != STAP_UNWIND_SIGNAL;
+		called = !rule || rule->kind != STAP_UNWIND_SIGNAL;
 	}
 	return count;
 }
