@@ -77,6 +77,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     # a task's vector registers by reference (v5.16, 87d0e5be0fac) and by a function (v6.16, e3bfa3859936)
     ("STAP_HAVE_FPSTATE", InHeader("arch/x86/include/asm/fpu/types.h", r"struct fpstate\s*\*fpstate;")),
     ("STAP_HAVE_X86_TASK_FPU", InHeader("arch/x86/include/asm/processor.h", r"\bx86_task_fpu\b")),
+    # memory of modules by kind (v6.4, ac3b43283923)
+    ("STAP_HAVE_MODULE_MEMORY", InHeader("include/linux/module.h", r"^struct module_memory \{")),
     ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
     # gone since v6.8 (d26270061ae6), and what embedded C copies strings with
     ("STAP_HAVE_STRLCPY", InHeader("include/linux/string.h", r"\bsize_t strlcpy\(")),

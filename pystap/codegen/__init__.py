@@ -101,6 +101,10 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         unit.needs |= {"objects"}
     if unit.needs & OBJECT_NEEDS:
         unit.needs |= {"ustack"}
+    builds = _builds(unit, module, target)
+    if any(name != "kernel" for name, _ in builds):
+        unit.needs |= {"builds"}
+        lines += _build_lines(builds)
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
     config = render("config.h.j2", defines=_defines(unit, options, needed))
@@ -114,7 +118,7 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw("\n".join([*lines, ""]))
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
-    text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *_builds(module, target)]))
+    text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *_build_information(builds)]))
     text.raw("\n".join(_information(options)))
     spelt = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
     files = {"module.c": "\n".join(spelt) + "\n", "config.h": config}
@@ -136,15 +140,28 @@ def _guest_needs(module: ir.Module, objects: Iterable[str]) -> list[str]:
     return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in lists if values]
 
 
-def _builds(module: ir.Module, target: Any) -> list[str]:
-    """The build-ids of what the places of probes were looked up in: the runner refuses kernels of another build."""
+def _builds(unit: Unit, module: ir.Module, target: Any) -> list[tuple[str, str]]:
+    """The build-ids of what places of probes and variables were looked up in: what is of another build is refused."""
     sites = [p.site for p in module.probes if hasattr(p.site, "module")]
-    if target is None or not sites:
+    if target is None or not (sites or unit.tables.modules):
         return []
     ids = [("kernel", target.build_id)]
-    ids += [(name, target.module_build_id(name)) for name in sorted({s.module or "" for s in sites} - {""})]
-    text = ",".join(f"{name}={build}" for name, build in ids if build)
+    modules = {s.module or "" for s in sites} | unit.tables.modules
+    ids += [(name, target.module_build_id(name)) for name in sorted(modules - {""})]
+    return [(name, build) for name, build in ids if build]
+
+
+def _build_information(builds: list[tuple[str, str]]) -> list[str]:
+    """For the runner, which asks the kernel and the modules that are loaded."""
+    text = ",".join(f"{name}={build}" for name, build in builds)
     return [f"MODULE_INFO(stap_builds, {names.c_string(text)});"] if text else []
+
+
+def _build_lines(builds: list[tuple[str, str]]) -> list[str]:
+    """The table of runtime/builds.h: modules that may come later."""
+    lines = ["static struct stap_build stap_builds[] = {"]
+    lines += [f"\t{{ {names.c_string(name)}, {names.c_string(build)} }}," for name, build in builds if name != "kernel"]
+    return [*lines, "};", "static const unsigned int stap_build_count = ARRAY_SIZE(stap_builds);"]
 
 
 def _information(options: Options) -> list[str]:
@@ -282,6 +299,8 @@ def _tail(unit: Unit, engines: Iterable[str]) -> str:
         parts.append('{ "maps", stap_maps_load, stap_maps_unload }')
         lines += [f"static struct stap_map *const stap_maps[] = {{ {', '.join('&' + m for m in maps)} }};"]
         lines += ["static const unsigned int stap_map_count = ARRAY_SIZE(stap_maps);", '#include "map_load.h"', ""]
+    if "builds" in unit.needs:
+        parts.append('{ "builds", stap_builds_load, stap_builds_unload }')
     if "symbols" in unit.needs:
         parts.append('{ "symbols", stap_symbols_load, stap_symbols_unload }')
     if "symbols" in unit.needs:

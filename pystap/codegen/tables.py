@@ -78,3 +78,8 @@ class Tables:
     def uses_symbols(self) -> bool:
         """Whether any symbol is looked up."""
         return bool(self._symbols)
+
+    @property
+    def modules(self) -> set[str]:
+        """The modules of symbols that are looked up."""
+        return {module for module, _ in self._symbols if module is not None}

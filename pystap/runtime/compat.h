@@ -166,6 +166,20 @@ static __always_inline const union fpregs_state *stap_saved_vectors(struct task_
 #define STAP_PF_WORKER PF_IO_WORKER
 #endif
 
+/* --- modules --------------------------------------------------------------------------------------------- */
+
+/* Where a module's constants lie, notes among them. */
+static inline void stap_module_constants(const struct module *module, unsigned long *start, unsigned long *end)
+{
+#if STAP_HAVE_MODULE_MEMORY
+	*start = (unsigned long)module->mem[MOD_RODATA].base;
+	*end = *start + module->mem[MOD_RODATA].size;
+#else
+	*start = (unsigned long)module->core_layout.base + module->core_layout.text_size;
+	*end = (unsigned long)module->core_layout.base + module->core_layout.ro_size;
+#endif
+}
+
 /* --- files ------------------------------------------------------------------------------------------------ */
 
 /* Where a mapped file lies for who mapped it: on an overlay the mapping's own path is another one. */

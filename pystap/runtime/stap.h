@@ -28,6 +28,12 @@
 #include "collect.h"		/* statistics over all CPUs */
 #include "session.h"		/* load, start, stop, unload */
 #include "parameters.h"		/* globals set from outside */
+#ifdef STAP_NEED_BUILDS
+#include "builds.h"		/* modules that come and are not the ones that were looked into */
+#else
+#define stap_build_refused(module) false
+#define stap_build_warn(module) ((void)0)
+#endif
 #include "embedded.h"		/* the C API of tapsets */
 
 #endif

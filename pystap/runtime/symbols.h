@@ -71,7 +71,7 @@ static int stap_symbols_module_event(struct notifier_block *self, unsigned long 
 		struct stap_symbol *symbol = &stap_symbols[i];
 
 		if (symbol->module && !strcmp(symbol->module, module->name))
-			WRITE_ONCE(symbol->address, event == MODULE_STATE_COMING ?
+			WRITE_ONCE(symbol->address, event == MODULE_STATE_COMING && !stap_build_refused(module->name) ?
 				   stap_symbol_lookup(symbol->module, symbol->name) : 0);
 	}
 	return NOTIFY_DONE;

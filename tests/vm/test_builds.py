@@ -75,6 +75,38 @@ def test_a_module_of_another_build(
         assert guests.sh(series, "rmmod xtun").status == 0
 
 
+def test_a_module_of_another_build_that_comes_later(
+    series: str, guests: Guests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is compared before anything in it is armed or read, and the warning names both builds."""
+    kernel = available(series)
+    assert kernel is not None
+    path = build_module(SOURCE, tmp_path / "work", kernel)
+    own = subprocess.run(["readelf", "-n", path], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"Build ID: ([0-9a-f]{40})", own)
+    assert found
+    build_id = bytes.fromhex(found[1])
+    other = bytes([build_id[0] ^ 0xFF]) + build_id[1:]
+    script = f"""
+        probe module("{path}").function("XtunRx") {{ println("armed") }}
+        probe kernel.function("uptime_proc_show") {{
+            try {{ printf("%d\\n", @var("stats@src/xtun_net.c", "{path}")->received) }} catch (m) {{ println(m) }}
+        }}
+    """
+    guest = guests.get(series)
+    guest.put("/tmp/module.ko", compiled(series, script, capsys))
+    guest.put("/tmp/xtun.ko", path.read_bytes())
+    guest.put("/tmp/other.ko", path.read_bytes().replace(build_id, other))
+    turn = "insmod /tmp/{}.ko; cat /proc/xtun > /dev/null; cat /proc/uptime > /dev/null; rmmod xtun\n"
+    guest.put("/tmp/command", (turn.format("other") + turn.format("xtun")).encode())
+    done = guest.run([RUNNER, "-c", "sh /tmp/command", "/tmp/module.ko"], timeout=60)
+    assert done.stdout == b"the symbol stats of xtun is not there\narmed\n42\n"
+    assert done.stderr.decode() == (
+        f"WARNING: Build-id mismatch: the module xtun that was loaded is {other.hex()}, and the script was compiled"
+        f" for {build_id.hex()}: its probes are not armed\n"
+    )
+
+
 def test_a_module_for_another_release(guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
     """The kernel refuses it; the message says both releases."""
     if available("6.1") is None or available("6.12") is None:

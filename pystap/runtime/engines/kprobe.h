@@ -279,8 +279,13 @@ static struct stap_fentries *stap_kprobe_new_groups(const char *module)
  */
 static void stap_kprobe_arm_all_of(const char *module)
 {
-	struct stap_fentries *groups = stap_kprobe_new_groups(module), *group;
+	struct stap_fentries *groups, *group;
 
+	if (module && stap_build_refused(module)) {
+		stap_build_warn(module);
+		return;
+	}
+	groups = stap_kprobe_new_groups(module);
 	stap_kprobe_find_all(module, groups);
 	stap_kprobe_arm_rest(module);
 	if (!groups)

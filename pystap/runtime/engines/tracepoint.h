@@ -211,7 +211,7 @@ static int stap_tracepoint_module_event(struct notifier_block *self, unsigned lo
 	const struct module *module = ((struct tp_module *)data)->mod;
 	unsigned int i;
 
-	if (module == THIS_MODULE)
+	if (module == THIS_MODULE || stap_build_refused(module->name))
 		return NOTIFY_DONE;
 	mutex_lock(&stap_tracepoint_mutex);
 	for (i = 0; i < module->num_tracepoints; i++) {
