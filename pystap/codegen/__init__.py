@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pystap import __version__
 from pystap.codegen import bodies, names
+from pystap.codegen.builds import build_information, build_lines, known_builds
 from pystap.codegen.descriptors import descriptor_lines
 from pystap.codegen.environment import render
 from pystap.codegen.frames import Depth, Storage, depth
@@ -85,26 +86,12 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
     for function in module.functions:
         functions.append(bodies.function(unit, function))
     conditions = _conditions(module)
-    if conditions:
-        unit.needs |= {"conditions"}
     unit.needs |= unit.tables.parts
     unit.needs |= {need for probe in module.probes for need in getattr(probe.site, "needs", ())}
     lines = line_lines(unit.tables, module, options, target) if "lines" in unit.needs else []
-    if unit.tables.uses_symbols or unit.needs & {"unwind", "lines"}:
-        unit.needs |= {"symbols"}
-    if "unwind" in unit.needs:
-        unit.needs |= {"stack"}
-    if unit.needs & OBJECT_NEEDS:
-        for path in known_objects(module, options):
-            unit.tables.object(path)
-    if unit.tables.object_paths or unit.needs & OBJECT_NEEDS:
-        unit.needs |= {"objects"}
-    if unit.needs & OBJECT_NEEDS:
-        unit.needs |= {"ustack"}
-    builds = _builds(unit, module, target)
-    if any(name != "kernel" for name, _ in builds):
-        unit.needs |= {"builds"}
-        lines += _build_lines(builds)
+    builds = known_builds(module, unit.tables, target)
+    lines += build_lines(builds)
+    _need_what_these_need(unit, module, options, bool(conditions), len(builds) > 1)
     engines = _engines(module)
     needed = depth(held, unit.storages, unit.recursive)
     config = render("config.h.j2", defines=_defines(unit, options, needed))
@@ -118,11 +105,26 @@ def translate(module: ir.Module, options: Options, target: object = None) -> Mod
         text.raw(render(template, sites=sites).rstrip("\n") + "\n")
     text.raw("\n".join([*lines, ""]))
     text.raw(_tail(unit, [template.rpartition("/")[2].partition(".")[0] for template, _ in engines]))
-    text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *_build_information(builds)]))
+    text.raw("\n".join([*_guest_needs(module, unit.tables.object_paths), *build_information(builds)]))
     text.raw("\n".join(_information(options)))
     spelt = [f'#line {n + 2} "module.c"' if line == BACK_TO_C else line for n, line in enumerate(text.lines)]
     files = {"module.c": "\n".join(spelt) + "\n", "config.h": config}
     return ModuleSource(options.module_name or "stap", files, {at + 1: span for at, span in text.spans.items()})
+
+
+def _need_what_these_need(unit: Unit, module: ir.Module, options: Options, conditions: bool, builds: bool) -> None:
+    """Parts of the runtime that others, or the script's tables, ask for."""
+    unit.needs |= {need for need, wanted in (("conditions", conditions), ("builds", builds)) if wanted}
+    if unit.tables.uses_symbols or unit.needs & {"unwind", "lines"}:
+        unit.needs |= {"symbols"}
+    if "unwind" in unit.needs:
+        unit.needs |= {"stack"}
+    if unit.needs & OBJECT_NEEDS:
+        unit.needs |= {"ustack"}
+        for path in known_objects(module, options):
+            unit.tables.object(path)
+    if unit.tables.object_paths or unit.needs & OBJECT_NEEDS:
+        unit.needs |= {"objects"}
 
 
 _MODULE_FILE = re.compile(r'module\("([^"]*/[^"]*)"\)')
@@ -138,30 +140,6 @@ def _guest_needs(module: ir.Module, objects: Iterable[str]) -> list[str]:
     files = sorted({*named, *objects} - {""})
     lists = (("stap_modules", kernel_modules), ("stap_files", files))
     return [f"MODULE_INFO({key}, {names.c_string(','.join(values))});" for key, values in lists if values]
-
-
-def _builds(unit: Unit, module: ir.Module, target: Any) -> list[tuple[str, str]]:
-    """The build-ids of what places of probes and variables were looked up in: what is of another build is refused."""
-    sites = [p.site for p in module.probes if hasattr(p.site, "module")]
-    if target is None or not (sites or unit.tables.modules):
-        return []
-    ids = [("kernel", target.build_id)]
-    modules = {s.module or "" for s in sites} | unit.tables.modules
-    ids += [(name, target.module_build_id(name)) for name in sorted(modules - {""})]
-    return [(name, build) for name, build in ids if build]
-
-
-def _build_information(builds: list[tuple[str, str]]) -> list[str]:
-    """For the runner, which asks the kernel and the modules that are loaded."""
-    text = ",".join(f"{name}={build}" for name, build in builds)
-    return [f"MODULE_INFO(stap_builds, {names.c_string(text)});"] if text else []
-
-
-def _build_lines(builds: list[tuple[str, str]]) -> list[str]:
-    """The table of runtime/builds.h: modules that may come later."""
-    lines = ["static struct stap_build stap_builds[] = {"]
-    lines += [f"\t{{ {names.c_string(name)}, {names.c_string(build)} }}," for name, build in builds if name != "kernel"]
-    return [*lines, "};", "static const unsigned int stap_build_count = ARRAY_SIZE(stap_builds);"]
 
 
 def _information(options: Options) -> list[str]:
