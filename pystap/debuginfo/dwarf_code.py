@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 
 from pystap.debuginfo import dw
@@ -15,10 +15,11 @@ from pystap.debuginfo.dwarf_file import DwarfFile, inside
 from pystap.debuginfo.index import Entry
 from pystap.debuginfo.prologue import prologue_end, unoptimized
 from pystap.debuginfo.ranges import entry_pc, ranges_of
+from pystap.debuginfo.second_names import PART
 from pystap.debuginfo.spec import Spec
+from pystap.debuginfo.symtab import NameTable
 from pystap.ir.nodes import Space
 
-PART = ".part."  # in the symbol of what gcc split off a function, to inline the rest
 _WILD = frozenset("*?[")
 
 
@@ -134,10 +135,30 @@ class DwarfCode(DwarfFile):
 
     def _alike(self, spec: Spec) -> Iterator[Iterator[Entry]]:
         """As `_entries`, but what differs in its address alone together."""
+        found = False
         for copies in self.index.alike(spec.function):
             first = next(copies, None)
             if first is not None and spec.in_file(first.file) and not self._is_part(first):
+                found = True
                 yield chain((first,), copies)
+        if self.space is Space.KERNEL and not (found and _WILD.isdisjoint(spec.function)):
+            yield from (iter((e,)) for e in self._by_second_name(spec))
+
+    def _by_second_name(self, spec: Spec) -> Iterator[Entry]:
+        """Functions that are known to the symbol table by the name, and to DWARF by another."""
+        for _, payload in self._second_names.glob(spec.function):
+            address, _, name = payload.partition("\t")
+            for entry in self.index.functions(name) if name else ():
+                if entry.kind == "f" and entry.pc == int(address, 16) and spec.in_file(entry.file):
+                    yield entry
+
+    def without_debuginfo(self, pattern: str) -> Iterator[str]:
+        """Names of functions, by glob, that DWARF knows nothing of."""
+        return (name for name, payload in self._second_names.glob(pattern) if payload.endswith("\t"))
+
+    @cached_property
+    def _second_names(self) -> NameTable:
+        return self.index.second_names()
 
     def _is_part(self, entry: Entry) -> bool:
         """Whether it is what gcc split off a function, which has the function's name in debug-info.
@@ -222,7 +243,7 @@ class DwarfCode(DwarfFile):
 
     def _address(self, entry: Entry, pc: int, file: str, line: int) -> Address | None:
         where = self.covering(pc)
-        if where is None or not where.probeable:
+        if where is None or not (where.probeable or where.refused):
             return None
         inlined = entry.kind == "i"
         return Address(

@@ -27,6 +27,7 @@ class Covering(NamedTuple):
     fentry: bool = False  # the symbol begins with an ftrace call
     place: int = 0  # the symbol's own address, as its module or kernel counts
     per_cpu: bool = False  # each CPU has a copy of it
+    refused: bool = False  # there, but the kernel lets nobody probe it
 
 
 Cover = Callable[[int], "Covering | None"]  # link-time address -> the symbol that holds it

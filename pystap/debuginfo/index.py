@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pystap.debuginfo import dw
+from pystap.debuginfo import dw, second_names
 from pystap.debuginfo.die import Abbrev, Unit
 from pystap.debuginfo.lines import LineTable
 from pystap.debuginfo.ranges import entry_pc
@@ -25,7 +25,7 @@ from pystap.debuginfo.sections import Sections, uleb
 from pystap.debuginfo.symtab import NameTable
 
 T = TypeVar("T")
-FORMAT = "dwarf-4"
+FORMAT = "dwarf-5"
 _PROGRESS_AFTER = 0.7  # seconds: a progress line only where one waits
 WORTH_KEEPING = 1 << 20  # bytes of .debug_info: smaller files are walked in less time than a look-up saves
 _PARALLEL_FROM = 8 << 20  # bytes of .debug_info
@@ -49,6 +49,7 @@ class Index:
 
     _names: NameTable
     _copies: array[int]  # pc, die alternately: the inlined copies
+    second_names: Callable[[], NameTable]  # functions whose names only the symbol table has
 
     def functions(self, pattern: str) -> Iterator[Entry]:
         """Functions by glob: their own code and every inlined copy."""
@@ -84,24 +85,41 @@ class Index:
 
 def open_index(dwarf: Sections, build_id: str, store: Path) -> Index:
     """The index from the cache; made first where it is not there (interrupting that does no harm)."""
-    names, copies = store / f"{build_id}.names", store / f"{build_id}.copies"
+    names, copies, second = (store / f"{build_id}.{what}" for what in ("names", "copies", "second"))
     if not names.exists():
-        table, numbers = build(dwarf)
-        write_whole(copies, numbers.tobytes())
-        write_whole(names, table)
-    numbers = array("Q")
+        found = build(dwarf)
+        write_whole(copies, found.copies.tobytes())
+        write_whole(second, second_names.build(dwarf, found.bodies, found.without_code))
+        write_whole(names, found.names)  # last: where it is, all are
+    numbers: array[int] = array("Q")
     numbers.frombytes(copies.read_bytes())
-    return Index(NameTable.open(names), numbers)
+    return Index(NameTable.open(names), numbers, partial(NameTable.open, second))
 
 
 def index_in_memory(dwarf: Sections) -> Index:
     """The index of a file that is not worth a place in the cache."""
-    table, numbers = build(dwarf)
-    return Index(NameTable(table), numbers)
+    found = build(dwarf)
+
+    def second() -> NameTable:
+        return NameTable(second_names.build(dwarf, found.bodies, found.without_code))
+
+    return Index(NameTable(found.names), found.copies, second)
 
 
-def build(dwarf: Sections) -> tuple[bytes, array[int]]:
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the walk over a file found."""
+
+    names: bytes
+    copies: array[int]
+    bodies: list[tuple[str, int, int]]  # (name, pc, die) of functions' own code
+    without_code: frozenset[str]  # functions that are described and nowhere: gcc dropped them, or shares others' code
+
+
+def build(dwarf: Sections) -> Built:
     """Walks the whole file, in two processes where it is large; shows progress where it takes long."""
+    bodies: list[tuple[str, int, int]] = []
+    without_code: set[str] = set()
     found: dict[tuple[str, str, int, bool], list[tuple[int, int]]] = {}
     lines: list[str] = []
     constants: dict[tuple[str, str, int], str] = {}  # those of headers are the same in each unit
@@ -110,6 +128,11 @@ def build(dwarf: Sections) -> tuple[bytes, array[int]]:
             if kind == "i":
                 found.setdefault((name, file, line, external), []).append((pc, die))
                 continue
+            if kind == "n":
+                without_code.add(name)
+                continue
+            if kind == "f":
+                bodies.append((name, pc, die))
             text = f"{name}\t{kind}\t{file}\t{line}\t{int(external)}\t{die:x}\t{pc:x}"
             if kind != "c":
                 lines.append(text)
@@ -121,7 +144,7 @@ def build(dwarf: Sections) -> tuple[bytes, array[int]]:
         lines.append(f"{name}\ti\t{file}\t{line}\t{int(external)}\t{len(numbers) // 2:x}\t{len(copies):x}")
         for pc, die in sorted(copies, key=lambda c: c[1]):
             numbers.extend((pc, die))
-    return NameTable.build(lines), numbers
+    return Built(NameTable.build(lines), numbers, bodies, frozenset(without_code))
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -238,6 +261,7 @@ class _Scan:
         self._files: LineTable | None = None
         self._functions: list[tuple[int, int, int]] = []  # origin, die, pc
         self._copies: list[tuple[int, int, int]] = []
+        self._without_code: list[str] = []
         self._variables: list[int] = []
         self._constants: list[int] = []  # variables of which only the value is known
 
@@ -285,15 +309,17 @@ class _Scan:
             declared = die.origin()  # in another file where that is shared
             origin = declared.offset if declared.unit.dwarf is self._unit.dwarf else start
             (self._functions if action == _FUNCTION else self._copies).append((origin, start, pc))
-        elif action == _FUNCTION and die.abbrev.children and not _may_hold_code(die.attributes):
-            return die.past(), inside
+        elif action == _FUNCTION and not _may_hold_code(die.attributes):
+            return (die.past() if die.abbrev.children else at), inside
+        elif action == _FUNCTION:
+            self._without_code.append(die.name)
         if action == _FUNCTION and die.abbrev.children and start >= inside:
             inside = die.past()
         return at, inside
 
     def entries(self) -> list[tuple[Any, ...]]:
         """What was found, with names and files."""
-        out: list[tuple[Any, ...]] = []
+        out: list[tuple[Any, ...]] = [(name, "n", "", 0, False, 0, 0) for name in self._without_code]
         for kind, found in (("f", self._functions), ("i", self._copies)):
             for origin, die, pc in found:
                 name, file, line, external = self._declaration(origin)

@@ -46,7 +46,9 @@ def open_kernel(target: Target) -> Dwarf | None:
         if found is None:
             return None
         symbol, offset = found
-        return Covering(symbol.name, offset, symbol.probeable, symbol.has_fentry, symbol.address)
+        return Covering(
+            symbol.name, offset, symbol.probeable, symbol.has_fentry, symbol.address, refused=symbol.refused
+        )
 
     start = symbols.lookup("_stext")
     anchor = ("_stext", start.address) if start and start.address else None
@@ -191,7 +193,8 @@ class _Symbols:
                 if named is None:
                     continue
                 per_cpu = row.section == self._per_cpu
-                return Covering(named.name, pc - named.start, row.probeable, True, row.value, per_cpu)
+                refused = not row.probeable
+                return Covering(named.name, pc - named.start, row.probeable, True, row.value, per_cpu, refused)
         return None
 
     def _only(self, row: _Row) -> _Row | None:

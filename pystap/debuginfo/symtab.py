@@ -44,6 +44,11 @@ class KernelSymbol:
         return "i" not in self.flags and "n" not in self.flags
 
     @property
+    def refused(self) -> bool:
+        """Whether the kernel lets nobody probe it, though it is there."""
+        return "n" in self.flags and "i" not in self.flags
+
+    @property
     def has_fentry(self) -> bool:
         """Whether it begins with an ftrace call, so that a probe at its entry is cheap."""
         return "f" in self.flags

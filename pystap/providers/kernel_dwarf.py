@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pystap.debuginfo.api import Address, Scope
-from pystap.debuginfo.dwarf_code import PART
+from pystap.debuginfo.second_names import PART
 from pystap.debuginfo.spec import Spec, parse
 from pystap.diagnostics import Unresolved
-from pystap.providers.base import Request, Resolved
+from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.breakpoints import fatal_return, unsafe
 from pystap.providers.callees import called, extent, pattern_of
 from pystap.providers.kprobe import ANCHOR, KprobeSite
@@ -98,7 +98,7 @@ def resolve(request: Request, part: Part, suffix: str, is_return: bool, maxactiv
     if names[1] == "statement":
         yield from _statements(request, part, spec, "nearest" in names, suffix)
     elif "label" in names:
-        yield from _labels(part, spec, _argument(request, "label"))
+        yield from _labels(request, part, spec, _argument(request, "label"))
     elif "callee" in names or "callees" in names:
         yield from _callees(request, part, spec, suffix, is_return)
     else:
@@ -116,17 +116,18 @@ def _functions(request: Request, part: Part, spec: Spec, names: list[str], is_re
 
 
 def _safe(request: Request, part: Part, spec: Spec, address: Address, is_return: bool) -> bool:
-    """Whether a wildcard may mean the place: what is named in full is left to the kernel to refuse."""
-    if is_return and fatal_return(address.function):
+    """Whether a wildcard may mean the place: what is named in full is left to the kernel to refuse.
+
+    Listings have all that SystemTap's have; what the kernel is known to refuse, or to die of, is left out of probes.
+    """
+    where = part.dwarf.covering(address.address) if request.options.list_points is None else None
+    if where is not None and (where.refused or (is_return and fatal_return(address.function))):
         return False
     if request.options.guru or _WILD.isdisjoint(spec.function):
         return True
     if left_out(address.function, address.file, is_return):
         return False
-    if request.options.list_points is not None:
-        return True
-    where = part.dwarf.covering(address.address)
-    return where is not None and ((where.fentry and not where.offset) or not unsafe(where.symbol))
+    return where is None or (where.fentry and not where.offset) or not unsafe(where.symbol)
 
 
 def _statements(request: Request, part: Part, spec: Spec, nearest: bool, suffix: str) -> Iterator[Resolved]:
@@ -149,8 +150,10 @@ def _no_lines(part: Part, spec: Spec) -> Unresolved:
     return Unresolved(f"no line records for {file}:{spec.lines[0][0]} [man error::dwarf]{tried}")
 
 
-def _labels(part: Part, spec: Spec, pattern: str) -> Iterator[Resolved]:
+def _labels(request: Request, part: Part, spec: Spec, pattern: str) -> Iterator[Resolved]:
     for address in part.dwarf.labels(spec, pattern):
+        if not _safe(request, part, spec, address, False):
+            continue
         yield part.resolved(address, f'{_spelt(part, "function", address)}.label("{address.label}")')
 
 
@@ -164,6 +167,17 @@ def _callees(request: Request, part: Part, spec: Spec, suffix: str, is_return: b
         text = f"{callee.function}@{callee.file}:{callee.line}"
         point = f'{_spelt(part, "function", caller)}.callee("{text}"){_after_callee(suffix)}'
         yield part.resolved(callee, point, is_return, caller=where)
+
+
+def only_listed(request: Request, part: Part, suffix: str, is_return: bool) -> Iterator[Resolved]:
+    """What wildcards of listings have besides: code that has a symbol and no debug-info."""
+    pattern = str(request.point.components[1].argument)
+    if request.options.list_points is None or "@" in pattern or _WILD.isdisjoint(pattern):
+        return
+    for name in part.dwarf.without_debuginfo(pattern):
+        if not left_out(name, "", is_return):
+            point = f'{part.prefix}.function("{name}"){suffix}'
+            yield Resolved(KprobeSite(name, part.module), NoScope(), point, is_return, context="kernel")
 
 
 def _after_callee(suffix: str) -> str:
@@ -187,4 +201,5 @@ def _argument(request: Request, name: str) -> str:
 
 
 def _spelt(part: Part, form: str, address: Address) -> str:
-    return f'{part.prefix}.{form}("{address.function}@{address.file}:{address.line}")'
+    where = f"{address.file}:{address.line}" if address.file else "<unknown source>"
+    return f'{part.prefix}.{form}("{address.function}@{where}")'

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pystap.debuginfo.abi import UnknownScope
 from pystap.debuginfo.api import Address, Scope
-from pystap.debuginfo.dwarf_code import PART
+from pystap.debuginfo.second_names import PART
 from pystap.debuginfo.spec import Spec, parse
 from pystap.debuginfo.user import UserDwarf, UserFunction, distinct, entry_of
 from pystap.diagnostics import Unresolved

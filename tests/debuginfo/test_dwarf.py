@@ -237,7 +237,7 @@ def test_the_index_is_kept_and_read_back(tmp_path: Path) -> None:
     again: Index = open_index(None, "id", tmp_path)  # type: ignore[arg-type]  # not looked at: the file is there
     direct = sorted(index_in_memory(sections).functions("*"))
     assert sorted(kept.functions("*")) == sorted(again.functions("*")) == direct
-    assert build(sections)[0] == (tmp_path / "id.names").read_bytes()
+    assert build(sections).names == (tmp_path / "id.names").read_bytes()
 
 
 def test_missing_names_say_what_there_is() -> None:
