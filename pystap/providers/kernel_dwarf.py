@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WILD = frozenset("*?[")
 _REAL = frozenset(("call", "return", "exported"))
+_INSIDE = frozenset(("label", "callee", "callees"))
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 
@@ -171,8 +172,11 @@ def _callees(request: Request, part: Part, spec: Spec, suffix: str, is_return: b
 
 def only_listed(request: Request, part: Part, suffix: str, is_return: bool) -> Iterator[Resolved]:
     """What wildcards of listings have besides: code that has a symbol and no debug-info."""
+    names = {c.name for c in request.point.components}
     pattern = str(request.point.components[1].argument)
-    if request.options.list_points is None or "@" in pattern or _WILD.isdisjoint(pattern):
+    if request.options.list_points is None or "function" not in names or names & _INSIDE:
+        return
+    if "@" in pattern or _WILD.isdisjoint(pattern):
         return
     for name in part.dwarf.without_debuginfo(pattern):
         if not left_out(name, "", is_return):

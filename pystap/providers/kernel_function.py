@@ -90,10 +90,9 @@ def _by_dwarf(request: Request, parts: list[Part]) -> Iterator[Resolved]:
         for resolved in kernel_dwarf.resolve(request, part, suffix, is_return, maxactive):
             found = True
             yield resolved
-        if _told_by_symbols(request):
-            for resolved in kernel_dwarf.only_listed(request, part, suffix, is_return):
-                found = True
-                yield resolved
+        for resolved in kernel_dwarf.only_listed(request, part, suffix, is_return):
+            found = True
+            yield resolved
     if not found and _told_by_symbols(request):
         yield from _functions(request, str(request.point.components[1].argument))
     elif not found:

@@ -49,10 +49,10 @@ EQUAL = (
     ("-l", 'kernel.statement("show_mem_node_skip@mm/page_alloc.c:*")'),
     ("-l", 'kernel.function("link_path_walk").callee("*")'),
     ("-l", 'kernel.function("r*")'),  # symbols without debug-info, and what the kernel refuses to probe
-    ("-L", 'kernel.function("*entry*").call'),
+    ("-l", 'kernel.function("*entry*").call'),
     ("-l", 'kernel.function("__S*").return'),
     ("-l", 'kernel.function("__x64_sys_*")'),  # __do_sys_getpid by its other name
-    ("-l", 'module("xfs").function("*")'),
+    ("-l", 'module("nf_*").function("nf_*")'),
 )
 # Where the same line of a listing is several places: these are what both probe.
 SAME_PLACES = (
