@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from pystap.run import binaries
 from pystap.run.vm import Guest
+from tests.support.cc import compile_c
+from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.quiet import check_text
 from tests.torture.conftest import WATCHED, Figures, checked, compiled
 
 pytestmark = pytest.mark.vm
+STARVES = Path(__file__).with_name("starves.c")
 
 # vfs_write: of the words that the shell writes to /sys/power and of the script's own output.
 ASLEEP = """global before, after, seen, woke
@@ -90,3 +96,34 @@ def test_an_array_of_gigabytes(series: str, figures: Figures, capsys: pytest.Cap
         guest.put("/tmp/large.ko", compiled(series, capsys, script))
         done = guest.sh("pystap-run -w /tmp/large.ko", timeout=300)
         assert (done.stdout, done.stderr) == (b"98\n", b"")
+
+
+# Since 6.12 what is left of a CPU's time for usual tasks is served by a server of its own.
+STARVED = """echo -1 > /proc/sys/kernel/sched_rt_runtime_us
+mount -t debugfs none /sys/kernel/debug 2> /dev/null
+server=/sys/kernel/debug/sched/fair_server/cpu1/runtime
+[ ! -e $server ] || echo 0 > $server
+(sleep 2; starves 20) & taskset 1 pystap-run -T 4 /tmp/counts.ko
+grep ^counts /proc/modules
+wait"""
+
+
+@pytest.mark.slow
+def test_a_counted_task_that_does_not_run(series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Work that it has been given will run in the module's code when it goes on: so the module stays."""
+    kernel = available(series)
+    reason = can_boot()
+    if reason or kernel is None:
+        pytest.skip(reason or f"no kernel {series}")
+    program = compile_c(STARVES.read_text(), "-static", "-O1", name="starves.c")
+    text = f'global n probe perf.sw.task_clock.process("{program}") {{ n++ }} probe end {{ println("end ", n > 0) }}'
+    with Guest(kernel, files={RUNNER: binaries.runner(), str(program): program}, cpus=2) as guest:
+        guest.put("/tmp/counts.ko", compiled(series, capsys, text, "-m", "counts"))
+        guest.sh("dmesg -c", timeout=60)
+        done = guest.sh(STARVED.replace("starves", str(program)), timeout=120)
+        said = b"WARNING: a task that is counted is held in its exec or exit: the module stays\n"
+        assert said in done.stderr, done
+        lines = done.stdout.decode().splitlines()
+        assert sorted(line.split(" 0x")[0].split(" ")[0] for line in lines) == ["child:", "counts", "end"]
+        assert {"end 1", "child: 3"} <= {*lines}
+        check_text(guest.sh("dmesg", timeout=60).stdout.decode(errors="replace"))

@@ -68,3 +68,19 @@ def test_memory_that_is_not_there_for_looks_and_reports(
     said = guests.sh(series, SWEEP).stdout.decode()
     assert "busybox could not be looked up (rc -12)" in said
     assert "WARNING: there is no memory for the hits of each probe" in said
+
+
+# A program's calls can be followed, but not what throws exceptions through them.
+UNWINDERS = """i=9
+while [ $i -lt 40 ]; do
+    i=$((i + 1))
+    pystap-run -s 1 -T 0.01 /tmp/unwinders.ko _fault=$i 2>&1 | grep exceptions && break
+done"""
+
+
+def test_an_unwinder_that_the_kernel_does_not_probe(bench: Bench) -> None:
+    module = bench.compile('probe process("PROGRAMS/throws").function("inner").return { println(1) }', "-DSTP_FAULTS")
+    bench.guest().put("/tmp/unwinders.ko", module.read_bytes())
+    said = bench.guest().sh(UNWINDERS, timeout=120).stdout.decode()
+    assert said.startswith("WARNING: /")
+    assert said.endswith(": exceptions that pass probed returns end programs\n")

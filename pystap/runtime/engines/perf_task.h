@@ -299,17 +299,18 @@ static int stap_perf_task_prepare(unsigned int i)
 }
 
 /*
- * Waits for the work that tasks have been given: it is done as soon as they go to user mode. Who is held back from that
- * by a debugger in the midst of an exec is not waited for; then the module stays, since its code will still run.
+ * Waits for the work that tasks have been given: it is done as soon as they go to user mode, or end. Who hangs before
+ * that (in the closing of a file of a server that is gone) is not waited for; then the module stays, since its code will
+ * still run.
  */
 static void stap_perf_tasks_wait(void)
 {
-	unsigned int naps = 0;
+	unsigned long until = jiffies + 3 * HZ;
 
-	while (atomic_read(&stap_perf_tasks_pending) && naps++ < 3000)
+	while (atomic_read(&stap_perf_tasks_pending) && time_before(jiffies, until))
 		msleep(1);
 	if (atomic_read(&stap_perf_tasks_pending)) {
-		stap_session_message(STAP_ITEM_WARNING, "a task that is counted is held in its exec: the module stays");
+		stap_session_message(STAP_ITEM_WARNING, "a task that is counted is held in its exec or exit: the module stays");
 		__module_get(THIS_MODULE);
 	} else if (stap_perf_tasks_worked) {
 		synchronize_rcu_tasks();	/* the last one is on its way out of our code */
