@@ -86,3 +86,30 @@ def test_each_family_of_aliases(series: str, guests: Guests, capsys: pytest.Capt
         "kill = 0 0",
     ]
     assert {f: seen[f] for f in families if seen[f] != seen["syscall"]} == {}
+
+
+BY_NUMBER = """
+    probe syscall.write, nd_syscall.write, tp_syscall.write {
+        if (execname() != "dd" || count != 100) next
+        printf("%s %d %d %d\\n", pn(), int_arg(1) == fd, pointer_arg(2) == buf_uaddr, ulong_arg(3))
+        try { println(int_arg(7)) } catch (message) { println(message) }
+    }
+    probe syscall.write.return { if (execname() == "dd" && ulong_arg(3) == 100) printf("%s %d\\n", pn(), retval) }
+    probe nd_syscall.read { if (execname() == "dd" && count == 123) set_ulong_arg(3, 100) }
+    probe kernel.function("__x64_sys_write") { if (execname() == "dd" && ulong_arg(3) == 100) println("the wrapper's") }
+"""
+
+
+def test_arguments_by_number(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """In an alias the n-th argument is the call's, not the kernel's wrapper's; in guru mode it can be changed."""
+    assert cli.main(["-p4", "-g", "-w", "-r", series, "-e", BY_NUMBER]) == 0
+    module = Path(capsys.readouterr().out.strip())
+    command = "dd if=/dev/zero of=/dev/null bs=123 count=1"
+    done = guests.run(series, module, options=("-c", command))
+    assert sorted(done.stdout.decode().splitlines()) == [
+        *["cannot access arg(7)"] * 3,
+        "nd_syscall.write 1 1 100",
+        "syscall.write 1 1 100",
+        "syscall.write.return 100",
+        "tp_syscall.write 1 1 100",
+    ]
