@@ -45,6 +45,7 @@ PROGRAMS = {
     "classes1": ("-g -O1 -std=c++17 -lstdc++", "classes.cpp"),
     "throws": ("-g -O1 -pthread -lstdc++", "throws.cpp"),
     "throws_static": ("-g -O1 -pthread -static -lstdc++", "throws.cpp"),
+    "edges": ("-g -O1", "edges.c"),
     "frames": ("-g -O2", "frames.c"),
     "frames_debug": ("-g -O1 -fno-asynchronous-unwind-tables -fno-unwind-tables", "frames.c"),
     "frames_pointer": ("-O1 -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-omit-frame-pointer", "frames.c"),
@@ -54,6 +55,7 @@ PROGRAMS = {
     "uses_five": ("-g -O2 -fomit-frame-pointer -L{} -lfive -Wl,-rpath,{}", "uses_five.c"),
 }
 PYTHON = os.path.realpath("/usr/bin/python3")
+BASH = os.path.realpath("/usr/bin/bash")
 CODECS = sorted(map(str, Path("/usr/lib", os.path.basename(PYTHON), "encodings").glob("*.py")))
 
 
@@ -123,7 +125,8 @@ class Bench:
         if self.series not in self.guests:
             files = {str(self.programs / name) for name in PROGRAMS}
             files |= {lib for name in files for lib in libraries_of(name).values()}
-            files |= {str(self.programs / "untouched.data"), PYTHON, *libraries_of(PYTHON).values(), *CODECS}
+            files |= {str(self.programs / "untouched.data"), BASH, PYTHON, *CODECS}
+            files |= {lib for name in (BASH, PYTHON) for lib in libraries_of(name).values()}
             kernel = available(self.series)
             assert kernel is not None
             loader = {"/lib64/ld-linux-x86-64.so.2": Path("/lib64/ld-linux-x86-64.so.2")}

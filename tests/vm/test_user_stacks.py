@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from tests.vm.conftest import Bench
+from tests.vm.conftest import BASH, PYTHON, Bench
 
 pytestmark = pytest.mark.vm
 
@@ -63,3 +66,43 @@ def test_the_vdso_and_its_callers(bench: Bench) -> None:
     assert names[-1] == "_start"
     assert names[names.index("clocks") + 1] == "main"
     assert "clock_gettime" in names[0]
+
+
+GDB = """
+import gdb
+gdb.execute("set breakpoint pending on")
+gdb.execute("break {function}")
+gdb.execute("run {arguments}")
+frame = gdb.newest_frame()
+while frame:
+    if frame.type() != gdb.INLINE_FRAME:
+        print("frame", frame.function().symtab and frame.function().linkage_name if frame.function() else frame.name())
+    frame = frame.older()
+gdb.execute("kill")
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "function"),
+    [
+        (PYTHON, "list(map(lambda x: sorted([x, 1], key=lambda y: print(y) or y), [2]))", "PyFile_WriteObject"),
+        (BASH, "f() { for x in 1; do echo $(echo x); done; }; f", "make_child"),
+    ],
+)  # fmt: skip
+def test_stacks_are_what_gdb_says(bench: Bench, tmp_path: Path, program: str, text: str, function: str) -> None:
+    """Of large programs that nobody compiled for this: the same functions, in the same order."""
+    arguments = f"{'-IS' if program == PYTHON else '--norc'} -c '{text}' > /dev/null 2>&1"
+    (tmp_path / "ask.py").write_text(GDB.format(function=function, arguments=arguments))
+    command = ["gdb", "-nx", "-batch", "-x", str(tmp_path / "ask.py"), program]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    theirs = [line.split()[1] for line in said.splitlines() if line.startswith("frame")]
+    script = f"""
+        probe process("{program}").function("{function}") {{ if (!n++) print_ubacktrace_brief() }}
+        global n
+    """
+    lines = bench.run(script, f"{program} {arguments}", "--ldd", "-DMAXBACKTRACE=100")
+    ours = [line.partition("+0x")[0] for line in lines if "0x" in line]
+    assert len(theirs) > 6, said
+    assert theirs[-1] in ("main", "_start")
+    assert [("None" if name.startswith("0x") else name) for name in ours[: len(theirs)]] == theirs
+    assert ours[-1] == "_start"
