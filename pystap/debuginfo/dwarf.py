@@ -53,11 +53,23 @@ class Dwarf(DwarfCode):
         """A global or static variable, of a unit (a file, by its path's tail) where one is given."""
         found = self.index.variables(name)
         chosen = [e for e in found if unit is None or self._in_unit(e, unit)]
+        declared = self._declared(name) if not found and unit is None else None
+        if declared is not None:
+            return declared
         if not chosen:
             where = f"'{self.module or 'kernel'}'" + (f", in unit '{unit}'" if unit else "")
             raise Unresolved(f"unable to find global '{name}' in {where}", [f"{e.name}@{e.file}" for e in found])
         best = min(chosen, key=lambda e: not e.external)
         return self.root_of(self.sections.die(best.die), self._no_frame())
+
+    def _declared(self, name: str) -> Root | None:
+        """A symbol of a linker script or of assembly, with the type that a declaration gives it."""
+        from pystap.debuginfo.declared import declaration
+
+        die = declaration(self.sections, name) if self._is_symbol(name) else None
+        if die is None:
+            return None
+        return Root(SymbolAddress(name, 0, self.module), self.types.of(die), in_memory=True, writable=True)
 
     def _in_unit(self, entry: Entry, unit: str) -> bool:
         root = self.sections.unit_of(entry.die).root

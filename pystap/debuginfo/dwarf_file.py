@@ -45,6 +45,7 @@ class DwarfFile:
         space: Space = Space.KERNEL,
         complete: Complete = lambda kind, name: None,
         anchor: tuple[str, int] | None = None,
+        is_symbol: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.sections = dwarf
         self.module = module
@@ -54,6 +55,7 @@ class DwarfFile:
         self._make_index = index
         self._cover = cover
         self._anchor = anchor  # a symbol of the kernel and its link-time address: the kernel moves as a whole
+        self._is_symbol = is_symbol  # whether the symbol table has a name
         self._frames = Frames(dwarf)
         self._covered: dict[int, Covering | None] = {}
         self._begin: dict[int, list[int]] = {}

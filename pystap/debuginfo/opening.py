@@ -52,7 +52,13 @@ def open_kernel(target: Target) -> Dwarf | None:
 
     start = symbols.lookup("_stext")
     anchor = ("_stext", start.address) if start and start.address else None
-    return Dwarf(sections, lambda: _index(sections), cover, None, complete=_completer(target), anchor=anchor)
+
+    def is_symbol(name: str) -> bool:
+        return symbols.lookup(name) is not None
+
+    return Dwarf(
+        sections, lambda: _index(sections), cover, None, complete=_completer(target), anchor=anchor, is_symbol=is_symbol
+    )
 
 
 def fetch_kernel(target: Target) -> Dwarf | None:

@@ -86,6 +86,18 @@ def test_globals_and_statics_by_name_and_file(bench: Bench) -> None:
     assert done.stdout == b"0 swapper/0 1\n", done.stderr
 
 
+def test_symbols_that_no_source_defines(bench: Bench) -> None:
+    """Those of the linker's script have the types that headers declare them with."""
+    script = """
+        probe oneshot {
+            printf("%d %d %s\\n", @var("jiffies") - @var("jiffies_64@kernel/time/timer.c") <= 1,
+                &@var("_etext") - &@var("_text") > 1 << 20, symname(&@var("_etext") - 64))
+        }
+    """
+    done = bench.run(script, "true")
+    assert re.fullmatch(rb"1 1 (?!0x)\S+\n", done.stdout), (done.stdout, done.stderr)
+
+
 def test_the_listing_of_a_function_names_its_lines(
     series: str, bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
