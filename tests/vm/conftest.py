@@ -16,6 +16,7 @@ from pystap.run import binaries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.kernels import RUNNER, available, can_boot
 from tests.support.quiet import check_quiet_if_watched, keeps_quiet
+from tests.support.stage import Stage, stages
 
 SOURCES = Path(__file__).parent / "user"
 PROGRAMS = {
@@ -150,3 +151,14 @@ def started() -> Iterator[dict[str, Guest]]:
 @pytest.fixture
 def bench(series: str, programs: Path, started: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Bench:
     return Bench(series, programs, capsys, started)
+
+
+@pytest.fixture(scope="session")
+def stage_guests() -> Iterator[dict[str, Guest]]:
+    yield from stages()
+
+
+@pytest.fixture
+def stage(series: str, stage_guests: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Stage:
+    """A guest with disks and a program whose deeds are known."""
+    return Stage(series, capsys, stage_guests)

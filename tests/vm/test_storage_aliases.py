@@ -5,12 +5,9 @@ The disk is scsi_debug's: sda1 has a FAT, whose functions are those that generic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from pystap.run.vm import Guest
-from tests.support.stage import SCRIPTS, Stage, stages
+from tests.support.stage import SCRIPTS, Stage
 
 pytestmark = pytest.mark.vm
 
@@ -46,16 +43,6 @@ dd if=/tmp/kept of=/dev/ram0 bs=8k count=2 oflag=direct 2> /dev/null
 echo offline > device/state; echo running > device/state
 echo 1 > device/rescan
 """
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[dict[str, Guest]]:
-    yield from stages()
-
-
-@pytest.fixture
-def stage(series: str, started: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Stage:
-    return Stage(series, capsys, started)
 
 
 def test_files(stage: Stage) -> None:

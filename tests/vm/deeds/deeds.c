@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(call) ({ long __r = (call); if (__r < 0) err(1, "%s", #call); __r; })
@@ -52,6 +53,52 @@ static void reread(char **words)
 	CHECK(read(fd, page, 4096));
 }
 
+/* Mappings, faults, copies on write, a growing heap, and an allocation of the kernel whose size is known. */
+static void memory(char **words)
+{
+	const long page = 4096;
+	char *map = mmap(NULL, 20 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static char bytes[100];
+	struct iovec parts[100];
+	char *heap;
+	int child, fd, k;
+
+	(void)words;
+	CHECK(map == MAP_FAILED ? -1 : 0);
+	madvise(map, 20 * page, MADV_NOHUGEPAGE);
+	for (k = 0; k < 3; k++)
+		(void)*(volatile char *)(map + k * page);
+	for (k = 10; k < 15; k++)
+		map[k * page + 8] = 1;
+	map[page] = 1;	/* it was the zero page so far */
+	fflush(stdout);
+	child = CHECK(fork());
+	if (!child) {
+		map[12 * page] = 2;
+		_exit(0);
+	}
+	CHECK(waitpid(child, NULL, 0));
+	heap = sbrk(0);
+	CHECK(brk(heap + 5 * page));
+	for (k = 0; k < 100; k++)
+		parts[k] = (struct iovec){ bytes + k, 1 };
+	fd = CHECK(open("/dev/zero", O_RDONLY));
+	CHECK(readv(fd, parts, 100));
+	CHECK(munmap(map + 5 * page, 2 * page));
+	CHECK(munmap(map, 20 * page));
+	printf("%lx %lx\n", (long)map, (long)heap);
+}
+
+/* Takes more memory than its group may have. */
+static void eat(char **words)
+{
+	const long size = 64 << 20;
+	char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)words;
+	memset(map, 1, size);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -59,6 +106,8 @@ int main(int argc, char **argv)
 		void (*deed)(char **);
 	} deeds[] = {
 		{ "files", files },
+		{ "memory", memory },
+		{ "eat", eat },
 		{ "reread", reread },
 	};
 
