@@ -1,4 +1,4 @@
-"""What the aliases say of a program's memory and of the kernel's: mappings, faults, copies and allocations that it made."""
+"""What the aliases say of memory: the mappings, faults, copies and allocations that a program is known to make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ umount /tmp/group
 
 
 def test_memory(stage: Stage) -> None:
-    """vm: each page that the program touched, read or written; what was copied for its child; sizes as they were asked."""
+    """vm: each page that the program touched; what was copied for its child; sizes as they were asked for."""
     lines = stage.lines("memory.stp", GROUP, "-DMAXTRYLOCK=100000")
     start, heap = (int(word, 16) for word in stage.said().split()[:2])
     assert stage.said().split()[-1] == "137", "it was killed"
