@@ -25,7 +25,9 @@ insmod /tmp/scsi_debug.ko dev_size_mb=32 num_parts=2
 mdev -s
 mkdosfs /dev/sda1
 mke2fs /dev/sda2
-mkdir -p /mnt
+mkdir -p /mnt /dev/pts
+mount -t devpts none /dev/pts
+ip link set lo up
 """
 
 
@@ -48,9 +50,10 @@ class Stage:
             guest = Guest(kernel, modules=modules, files=files, cpus=2)
             guest.__enter__()
             self.guests[self.series] = guest
-            disk = kernel.module("scsi_debug")
-            assert disk is not None
-            guest.put("/tmp/scsi_debug.ko", module_content(disk))
+            for name in ("scsi_debug", "ttyprintk"):
+                file = kernel.module(name)
+                assert file is not None
+                guest.put(f"/tmp/{name}.ko", module_content(file))
             self.sh(DISK)
         return self.guests[self.series]
 
@@ -75,7 +78,7 @@ class Stage:
     def lines(self, script: str, command: str, *options: str) -> list[str]:
         """The lines that a script prints without a complaint."""
         done = self.run(script, command, *options)
-        assert (done.stderr, done.status) == (b"", 0), self.said()
+        assert (done.stderr, done.status) == (b"", 0), done.stderr.decode() + self.said()
         return done.stdout.decode().splitlines()
 
     def sh(self, command: str) -> str:

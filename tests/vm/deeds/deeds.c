@@ -2,12 +2,18 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define CHECK(call) ({ long __r = (call); if (__r < 0) err(1, "%s", #call); __r; })
@@ -99,6 +105,55 @@ static void eat(char **words)
 	memset(map, 1, size);
 }
 
+/* A terminal: what is written to it, read from it, waited for; its size. */
+static void terminal(char **words)
+{
+	int master = CHECK(open("/dev/ptmx", O_RDWR | O_NOCTTY)), slave, line;
+	struct winsize size = { .ws_row = 24, .ws_col = 80, .ws_xpixel = 3, .ws_ypixel = 4 };
+	struct pollfd wait;
+	struct stat st;
+	char name[64], text[100];
+
+	(void)words;
+	CHECK(ioctl(master, TIOCSPTLCK, &(int){ 0 }));
+	strcpy(name, ptsname(master));
+	slave = CHECK(open(name, O_RDWR | O_NOCTTY));
+	CHECK(ioctl(master, TIOCSWINSZ, &size));
+	size.ws_row = 50;
+	CHECK(ioctl(slave, TIOCSWINSZ, &size));
+	CHECK(write(master, "hello\n", 6));
+	wait = (struct pollfd){ .fd = slave, .events = POLLIN };
+	CHECK(poll(&wait, 1, 2000));
+	CHECK(read(slave, text, 90));
+	CHECK(write(slave, "answer", 6));
+	line = CHECK(open("/dev/ttyS0", O_RDWR | O_NOCTTY));
+	CHECK(write(line, "*", 1));
+	tcdrain(line);
+	CHECK(fstat(line, &st));
+	printf("%lu ", (unsigned long)st.st_ino);
+	CHECK(fstat(master, &st));
+	printf("%lu\n", (unsigned long)st.st_ino);
+	close(line);
+	close(slave);
+	close(master);
+}
+
+/* Interrupts of the serial line, softirqs of the loopback device. */
+static void machine(char **words)
+{
+	int in = CHECK(socket(AF_INET, SOCK_DGRAM, 0)), out = CHECK(socket(AF_INET, SOCK_DGRAM, 0)), k;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(5555) };
+	char text[10];
+
+	(void)words;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(in, (struct sockaddr *)&to, sizeof(to)));
+	for (k = 0; k < 30; k++) {
+		CHECK(sendto(out, text, sizeof(text), 0, (struct sockaddr *)&to, sizeof(to)));
+		CHECK(read(in, text, sizeof(text)));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -108,6 +163,8 @@ int main(int argc, char **argv)
 		{ "files", files },
 		{ "memory", memory },
 		{ "eat", eat },
+		{ "terminal", terminal },
+		{ "machine", machine },
 		{ "reread", reread },
 	};
 
