@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pystap.debuginfo.ctype import spell
 from pystap.diagnostics import Diagnostic, Diagnostics, StapError, Unresolved, render
-from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
-from pystap.elaborate.points import PointTree
+from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed, mark_of
+from pystap.elaborate.points import Match, PointTree
 from pystap.options import Options
 from pystap.providers import PROVIDERS
 from pystap.providers.scopes import listed
@@ -114,6 +114,7 @@ class _Shown:
     name: str
     places: list[Derived] = field(default_factory=list)
     alias: ast.Point | None = None
+    variables: str = ""  # the name that its variables are known by
 
 
 class _Lister:
@@ -127,11 +128,15 @@ class _Lister:
         """Every line, sorted."""
         shown: dict[str, _Shown] = {}
         for point in points:
+            before = len(shown)
             self._collect(point, shown)
+            if point.sufficient and len(shown) > before:
+                break
         if not self._options.list_vars:
             return sorted(shown)
-        variables = self._script_variables([s for s in shown.values() if s.alias is not None])
-        return sorted(self._with_variables(s, variables.get(s.name, ())) for s in shown.values())
+        aliases = {s.variables: s for s in shown.values() if s.alias is not None}
+        variables = self._script_variables(list(aliases.values()))
+        return sorted(self._with_variables(s, variables.get(s.variables, ())) for s in shown.values())
 
     def reasons(self, points: Iterable[ast.Point]) -> list[Diagnostic]:
         """Why these points list nothing."""
@@ -150,9 +155,17 @@ class _Lister:
                 if isinstance(outcome, Failed):
                     continue
                 for place in outcome:
-                    name = str(match.point) if match.is_alias else place.resolved.point
-                    entry = shown.setdefault(name, _Shown(name, alias=single if match.is_alias else None))
+                    name = self._name(match, place)
+                    alias = single if match.is_alias else None
+                    entry = shown.setdefault(name, _Shown(name, alias=alias, variables=str(match.point)))
                     entry.places.append(place)
+
+    def _name(self, match: Match, place: Derived) -> str:
+        """What a line begins with: the point, or (-v) the place that it means."""
+        if any(self._options.verbose):
+            mark = place.mark if match.is_alias else mark_of(match.point)
+            return " ".join((f"{place.resolved.point}{mark}", *(f"/* {k}={v} */" for k, v in place.resolved.extra)))
+        return str(match.point) if match.is_alias else f"{place.resolved.point}{mark_of(match.point)}"
 
     def _script_variables(self, aliases: list[_Shown]) -> dict[str, tuple[str, ...]]:
         """`name:type` of what the aliases assign; all at once, or one by one where one of them does not elaborate."""

@@ -152,9 +152,11 @@ class DwarfCode(DwarfFile):
                 if entry.kind == "f" and entry.pc == int(address, 16) and spec.in_file(entry.file):
                     yield entry
 
-    def without_debuginfo(self, pattern: str) -> Iterator[str]:
-        """Names of functions, by glob, that DWARF knows nothing of."""
-        return (name for name, payload in self._second_names.glob(pattern) if payload.endswith("\t"))
+    def without_debuginfo(self, pattern: str) -> Iterator[Address]:
+        """Functions, by glob, that DWARF knows nothing of."""
+        for name, payload in self._second_names.glob(pattern):
+            if payload.endswith("\t"):
+                yield Address(self.module, int(payload.rstrip("\t"), 16), name, name, 0, "", 0)
 
     @cached_property
     def _second_names(self) -> NameTable:

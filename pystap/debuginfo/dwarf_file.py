@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pystap.arch import X86_64, Arch, by_machine
 from pystap.debuginfo import dw
+from pystap.debuginfo.api import Address
 from pystap.debuginfo.cfa import Frames
 from pystap.debuginfo.die import Die, Unit
 from pystap.debuginfo.dwarf_types import Complete, Types
@@ -66,6 +67,13 @@ class DwarfFile:
         if pc not in self._covered:  # asked for again: to filter a place, then to probe it
             self._covered[pc] = self._cover(pc)
         return self._covered[pc]
+
+    def shown_pc(self, address: Address) -> str:
+        """An address as listings show it: from the start of the kernel's code, or from a module's symbol."""
+        if self._anchor is not None:
+            name, start = self._anchor
+            return f"{name}+{address.address - start:#x}"
+        return f"<{self.module}:{address.symbol}+{address.offset}>"
 
     def begins_with_fentry(self, function: Die, pc: int) -> bool:
         """Whether an address is that of a function of the kernel whose first instruction calls ftrace."""

@@ -31,6 +31,7 @@ class Derived:
     written: ast.Point
     condition: ast.Expr | None
     chain: tuple[str, ...]
+    mark: str = ""  # of the point that was resolved: ! or ?
 
 
 class Failed(Exception):  # noqa: N818  (an outcome, not a mistake of ours)
@@ -148,7 +149,8 @@ class Deriver:
             raise Unresolved(f"probe point is not allowed for --privilege={self.options.privilege}")
         request = Request(match.pattern, match.arguments, match.point, self.target, self.options)
         sites = match.owner.resolve(request)
-        return [Derived(site, use.parts, use.written, use.condition, use.chain) for site in sites]
+        mark = mark_of(match.point)
+        return [Derived(site, use.parts, use.written, use.condition, use.chain, mark) for site in sites]
 
     # --- aliases -------------------------------------------------------------------------------------
 
@@ -183,8 +185,12 @@ class Deriver:
 
 def spell(point: ast.Point) -> str:
     """A point as written, with its mark and condition's presence."""
-    mark = "!" if point.sufficient else "?" if point.optional else ""
-    return f"{point}{mark}"
+    return f"{point}{mark_of(point)}"
+
+
+def mark_of(point: ast.Point) -> str:
+    """What a point ends in: ! where it is sufficient, ? where it is optional."""
+    return "!" if point.sufficient else "?" if point.optional else ""
 
 
 def _both(outer: ast.Expr | None, inner: ast.Expr | None) -> ast.Expr | None:

@@ -84,7 +84,7 @@ class Part:
             context="kernel",
             inlined=address.inlined,
             home=self.module or "kernel",
-            extra=(("pc", f"{address.symbol}+{address.offset:#x}"),),
+            extra=(("pc", self.dwarf.shown_pc(address)),),
         )
 
 
@@ -178,10 +178,11 @@ def only_listed(request: Request, part: Part, suffix: str, is_return: bool) -> I
         return
     if "@" in pattern or _WILD.isdisjoint(pattern):
         return
-    for name in part.dwarf.without_debuginfo(pattern):
-        if not left_out(name, "", is_return):
-            point = f'{part.prefix}.function("{name}"){suffix}'
-            yield Resolved(KprobeSite(name, part.module), NoScope(), point, is_return, context="kernel")
+    for a in part.dwarf.without_debuginfo(pattern):
+        if not left_out(a.symbol, "", is_return):
+            site, point = KprobeSite(a.symbol, part.module), f'{part.prefix}.function("{a.symbol}"){suffix}'
+            facts = (("pc", part.dwarf.shown_pc(a)),)
+            yield Resolved(site, NoScope(), point, is_return, context="kernel", extra=facts)
 
 
 def _after_callee(suffix: str) -> str:
@@ -197,7 +198,7 @@ def _by_address(part: Part, form: str, number: int, suffix: str, is_return: bool
     elif form == "function":
         spec = Spec(address.function)
         address = min(part.dwarf.entries(spec), key=lambda a: abs(a.address - (number & _MASK)), default=address)
-    yield part.resolved(address, _spelt(part, form, address) + suffix, is_return, maxactive)
+    yield part.resolved(address, f"{part.prefix}.{form}({number & _MASK:#x}){suffix}", is_return, maxactive)
 
 
 def _argument(request: Request, name: str) -> str:

@@ -53,6 +53,11 @@ EQUAL = (
     ("-l", 'kernel.function("__S*").return'),
     ("-l", 'kernel.function("__x64_sys_*")'),  # __do_sys_getpid by its other name
     ("-l", 'module("nf_*").function("nf_*")'),
+    ("-v -L", 'kernel.function("tcp_v4_*")'),  # place by place
+    ("-v -L", 'module("nf_nat").function("nf_nat_[ms]*").return'),
+    ("-v -L", "vm.brk, timer.s(1)"),
+    ("-L", 'kernel.function(0xffffffff8135d2f0).return, kernel.statement(0xffffffff8135d2f5)?'),
+    ("-L", 'kernel.function("no_such*")!, kernel.function("vfs_read")!, kernel.function("vfs_write")'),
 )
 # Where the same line of a listing is several places: these are what both probe.
 SAME_PLACES = (
@@ -99,11 +104,11 @@ def of_stap(*arguments: str) -> set[str]:
     return set(done.stdout.splitlines())
 
 
-@pytest.mark.parametrize(("option", "points"), EQUAL, ids=[p for _, p in EQUAL])
+@pytest.mark.parametrize(("option", "points"), EQUAL, ids=[f"{o} {p}" for o, p in EQUAL])
 def test_the_same_set(option: str, points: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["-r", RELEASE, option, points]) == 0
+    assert cli.main(["-r", RELEASE, *option.split(), points]) == 0
     ours = set(capsys.readouterr().out.splitlines())
-    theirs = of_stap(option, points)
+    theirs = of_stap(*option.split(), points)
     assert theirs
     assert ours == theirs
 
