@@ -211,3 +211,49 @@ def test_conditions_of_a_program_that_never_rest(
     with keeps_quiet(guest):
         done = guests.run(series, module, options=("-c", "sh /tmp/command"))
     assert (done.stdout, done.stderr, done.status) == (b"1\n", b"", 0)
+
+
+# Probes that stay where they are, and ask at each hit.
+ASKED = """
+global on, packets, begins, ends, calls, returns, samples, reads
+probe procfs("on").write { on = strtol($value, 10) }
+probe netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4") if (on) { packets++ }
+probe process("/bin/busybox").begin if (on) { begins++ }
+probe process("/bin/busybox").end if (on) { ends++ }
+probe process("/bin/busybox").syscall if (on) { calls++ }
+probe process("/bin/busybox").syscall.return if (on) { returns++ }
+probe perf.sw.task_clock.process("/bin/busybox") if (on) { samples++ }
+probe procfs("read").read if (on) { reads++; $value = "read" }
+probe procfs("counts").read {
+    $value = sprintf("%d %d %d %d %d %d %d\\n", packets, begins, ends, calls, returns, samples, reads)
+}
+"""
+
+ASKING = """
+ip link set lo up
+cd /proc/systemtap/*
+look() {
+    ping -c 1 127.0.0.1 > /dev/null
+    cat read 2> /dev/null
+    i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done
+    cat /proc/uptime > /dev/null
+}
+look; cat counts
+echo 1 > on; look; echo 0 > on
+cat counts
+look; look; cat counts
+"""
+
+
+def test_probes_that_stay_armed_ask_at_each_hit(
+    series: str, guests: Guests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ready(series, tmp_path, capsys, ASKED)
+    guests.get(series).put("/tmp/command", ASKING.encode(), 0o755)
+    done = guests.run(series, module, options=("-c", "sh /tmp/command"))
+    assert (done.status, done.stderr) == (0, b"")
+    none, some, same = done.stdout.decode().splitlines()
+    assert none == "0 0 0 0 0 0 0"
+    assert some.startswith("read")
+    assert min(map(int, some.removeprefix("read").split())) > 0
+    assert same == some.removeprefix("read")
