@@ -11,6 +11,7 @@ from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.kprobe import ANCHOR
 
 _LENGTHS = (1, 2, 4, 8)
+_KERNEL = 1 << 63  # the lowest address of its half
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class KernelData:
     """kernel.data().write and .rw."""
 
     patterns: ClassVar[tuple[str, ...]] = (
-        "kernel.data(str).write",
-        "kernel.data(str).rw",
+        "kernel.data(str)[.length(num)].write",
+        "kernel.data(str)[.length(num)].rw",
         "kernel.data(num)[.length(num)].write",
         "kernel.data(num)[.length(num)].rw",
     )
@@ -41,14 +42,11 @@ class KernelData:
         names = [c.name for c in request.point.components]
         writes_only = names[-1] == "write"
         where = request.arguments[0]
+        length = _length(request.arguments[1]) if "length" in names else None
         if isinstance(where, str):
-            site = _at_symbol(request, where, writes_only)
+            site = _at_symbol(request, where, length, writes_only)
         else:
-            length = request.arguments[1] if "length" in names else 1
-            assert isinstance(length, int)
-            site = DataSite(None, where & 0xFFFFFFFFFFFFFFFF, _length(length), writes_only)
-        if site.symbol is None and site.place % site.length:
-            raise Unresolved(f"a watched place of {site.length} bytes must be aligned to {site.length}")
+            site = _at_address(where & 0xFFFFFFFFFFFFFFFF, length or 1, writes_only)
         yield Resolved(site, NoScope(), str(request.point), context="kernel")
 
 
@@ -70,18 +68,34 @@ class UserData:
         )
 
 
-def _length(length: int) -> int:
+def _length(length: int | str) -> int:
     if length not in _LENGTHS:
         raise Unresolved(f"length must be one of 1, 2, 4, 8, not {length}")
-    return length
+    return int(length)
 
 
-def _at_symbol(request: Request, name: str, writes_only: bool) -> DataSite:
+def _at_address(address: int, length: int, writes_only: bool) -> DataSite:
+    if address < _KERNEL:
+        raise Unresolved(f"{address:#x} is not an address of the kernel's memory")
+    _require_aligned(address, length)
+    return DataSite(None, address, length, writes_only)
+
+
+def _at_symbol(request: Request, name: str, length: int | None, writes_only: bool) -> DataSite:
     table = request.target.symbols()
     symbol, anchor = table.lookup(name), table.lookup(ANCHOR)
     if symbol is None or anchor is None:
         raise Unresolved(f"no data symbol '{name}' in the kernel", table.similar(name, 5))
+    if symbol.is_function:
+        raise Unresolved(f"'{name}' is a function: kernel.function(\"{name}\") probes its calls")
     if not symbol.address or not anchor.address:
         raise Unresolved(f"the address of '{name}' is not known")
-    fitting = [n for n in _LENGTHS if n <= max(symbol.size, 1) and symbol.address % n == 0]
-    return DataSite(name, (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, fitting[-1], writes_only)
+    if length is None:
+        length = [n for n in _LENGTHS if n <= max(symbol.size, 1) and symbol.address % n == 0][-1]
+    _require_aligned(symbol.address, length)
+    return DataSite(name, (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, length, writes_only)
+
+
+def _require_aligned(address: int, length: int) -> None:
+    if address % length:
+        raise Unresolved(f"a watched place of {length} bytes must be aligned to {length}, and {address:#x} is not")

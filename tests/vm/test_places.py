@@ -90,3 +90,61 @@ def test_data_under_watch(bench: Bench) -> None:
     ratio, swap = "/proc/sys/vm/dirty_background_ratio", "/proc/sys/vm/swappiness"
     command = f"echo 11 > {ratio}; echo 10 > {ratio}; cat {ratio} {swap} {swap} {swap} > /dev/null; echo 60 > {swap}"
     assert bench.numbers(script, command) == [2, 0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("place", "suffix", "shown"),
+    [
+        (0, ".length(4).write", "3 103"),
+        (-8, ".length(8).write", "3 103"),
+        (1, ".write", "3 103"),
+        (2, ".length(2).rw", "4 136"),  # the reader's as well
+        (4, ".length(4).write", "0 0"),
+    ],
+)
+def test_data_of_each_length_under_watch(bench: Bench, place: int, suffix: str, shown: str) -> None:
+    """What is written is there when the probe is hit; a part of it is watched as the whole is, its neighbours not.
+
+    One at a time: of places that overlap, an emulated CPU tells the first alone.
+    """
+    symbols = bench.guests.sh(bench.series, "grep ' [dDbB] vm_swappiness$' /proc/kallsyms").stdout.decode()
+    start = int(symbols.split()[0], 16)
+    address = start + place if place >= 0 else start & place
+    script = f"""
+        global sum, hits
+        probe kernel.data({address:#x}){suffix} {{ hits++; sum += @var("vm_swappiness@mm/vmscan.c") }}
+        probe end {{ printf("%d %d\\n", hits, sum) }}
+    """
+    file = "/proc/sys/vm/swappiness"
+    done = bench.run(script, f"echo 10 > {file}; echo 33 > {file}; read x < {file}; echo 60 > {file}")
+    assert (done.stdout.decode(), done.stderr) == (f"{shown}\n", b"")
+
+
+def test_more_data_than_a_cpu_can_watch(bench: Bench) -> None:
+    """The fifth place is named in a warning, and the others are watched."""
+    names = ("vm_swappiness", "dirty_background_ratio", "vm_dirty_ratio", "panic_timeout", "overflowuid")
+    probes = "".join(f'probe kernel.data("{name}").length(4).write {{ n["{name}"]++ }}\n' for name in names)
+    script = f"global n\n{probes}probe end {{ foreach (name+ in n) println(name) }}"
+    uid = "/proc/sys/kernel/overflowuid"
+    done = bench.run(script, f"echo 60 > /proc/sys/vm/swappiness; echo 61 > {uid}; echo 65534 > {uid}")
+    assert done.stdout == b"vm_swappiness\n"
+    [said] = done.stderr.decode().splitlines()
+    assert re.fullmatch(
+        r'WARNING: Hwbkpt probe kernel\.data\("overflowuid"\)\.length\(4\)\.write: registration error \(rc -28\): '
+        r"each CPU watches 4 places at most, debuggers' among them", said
+    )
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        ("kernel.data(0xffffffff81001001).length(4).write", "must be aligned to 4, and 0xffffffff81001001 is not"),
+        ("kernel.data(0xffffffff81001000).length(3).rw", "length must be one of 1, 2, 4, 8, not 3"),
+        ("kernel.data(0x7fff00001000).write", "0x7fff00001000 is not an address of the kernel's memory"),
+        ('kernel.data("vm_swapines").write', "no data symbol 'vm_swapines' in the kernel"),
+        ('kernel.data("vfs_read").write', "'vfs_read' is a function"),
+    ],
+)  # fmt: skip
+def test_data_that_can_not_be_watched(point: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-p2", "-r", "6.1", "-e", f"probe {point} {{ println(1) }}"]) == 1
+    assert said in capsys.readouterr().err

@@ -70,6 +70,10 @@ static void stap_hwbreakpoint_arm(unsigned int i)
 	event = register_wide_hw_breakpoint(&attr, stap_hwbreakpoint_hit, (void *)site);
 	if (!IS_ERR((void __force *)event))
 		stap_hwbreakpoints[i] = event;
+	else if (PTR_ERR((void __force *)event) == -ENOSPC)
+		stap_session_message(STAP_ITEM_WARNING, "Hwbkpt probe %s: registration error (rc %d): each CPU watches %d "
+				     "places at most, debuggers' among them", site->probe->point, -ENOSPC,
+				     hw_breakpoint_slots(TYPE_DATA));
 	else
 		stap_session_message(STAP_ITEM_WARNING, "Hwbkpt probe %s: registration error (rc %ld)",
 				     site->probe->point, PTR_ERR((void __force *)event));
