@@ -158,6 +158,8 @@ def spell(ctype: CType) -> str:
 def _declare(ctype: CType, inner: str) -> str:
     """Every layer goes before what the layers above it wrote; lengths of arrays are not shown."""
     match ctype:
+        case Pointer(target=target) if getattr(target.get(), "name", "") == "__va_list_tag":
+            return f"va_list{inner}"  # as a parameter it is what remains of va_list, an array of one
         case Pointer(target=target, reference=reference):
             return _declare(target.get(), (reference or "*") + inner)
         case Array(element=element):

@@ -54,10 +54,9 @@ class DwarfScope:
     def listed(self) -> tuple[tuple[str, CType], ...]:
         """What a listing shows: the variables that have a place here, readable or not.
 
-        As stap does, it leaves out, at the entry of an inlined copy, what blocks within it declare.
+        As stap does, it leaves out, at the entry of a function or an inlined copy, what blocks within it declare.
         """
-        inlined = self._function.tag == dw.INLINED_SUBROUTINE
-        outer = inlined and entry_pc(self._function) == self._pc
+        outer = entry_pc(self._function) == self._pc
         shown: dict[str, CType] = {}
         for die in self._own(self._function) if outer else self._visible():
             name = die.name

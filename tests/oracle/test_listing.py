@@ -53,6 +53,8 @@ EQUAL = (
     ("-l", 'kernel.function("__S*").return'),
     ("-l", 'kernel.function("__x64_sys_*")'),  # __do_sys_getpid by its other name
     ("-l", 'module("nf_*").function("nf_*")'),
+    ("-L", 'kernel.function("*@drivers/base/*.c")'),  # va_list; what blocks declare that begin at the entry
+    ("-L", 'kernel.function("__bpf_trace_x*")'),
     ("-v -L", 'kernel.function("tcp_v4_*")'),  # place by place
     ("-v -L", 'module("nf_nat").function("nf_nat_[ms]*").return'),
     ("-v -L", "vm.brk, timer.s(1)"),
