@@ -317,7 +317,7 @@ class Target:
         root = self.module_tree.root
         builtin = _read(Path(root) / "modules.builtin") if root else None
         if re.search(rf"^(?:.*/)?{re.escape(name).replace('_', '[-_]')}\.ko$", builtin or "", re.MULTILINE):
-            return f"{name} is built into this kernel: kernel.function(...) instead of module(\"{name}\").function(...)"
+            return f'{name} is built into this kernel: kernel.function(...) instead of module("{name}").function(...)'
         return "a module elsewhere can be given by its path"
 
     def module_info(self, name: str) -> Layered:

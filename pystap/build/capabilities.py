@@ -72,6 +72,11 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_FPROBE_IPS", Exported("register_fprobe_ips")),
     # replaces fcheck_files (v5.11, f36c2943274199cb)
     ("STAP_HAVE_FILES_LOOKUP_FD_RAW", InHeader("include/linux/fdtable.h", r"\bfiles_lookup_fd_raw\(")),
+    # pages of another process without their mappings (v6.5, ca5e863233e8)
+    (
+        "STAP_HAVE_REMOTE_PAGES_MAPPINGS",
+        InHeader("include/linux/mm.h", r"get_user_pages_remote\([^;]*struct vm_area_struct \*\*vmas"),
+    ),
     # what lies on an overlay is mapped as its file below, which knows both paths (v6.8, def3ae83da02)
     ("STAP_HAVE_FILE_USER_PATH", Exported("backing_file_user_path")),
     # a task's vector registers by reference (v5.16, 87d0e5be0fac) and by a function (v6.16, e3bfa3859936)

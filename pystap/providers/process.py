@@ -95,4 +95,7 @@ def _sites(request: Request, kind: str) -> Iterator[tuple[str, ProcessSite]]:
             raise Unresolved(f"cannot probe pid {argument}: No such process")
         yield f"process({argument})", ProcessSite(kind, process=argument)
         return
+    attached = request.options.pid
+    if attached is not None and not os.path.exists(f"/proc/{attached}"):
+        raise Unresolved(f"cannot probe pid {attached}: No such process")
     yield "process", ProcessSite(kind, targets=among.targets)

@@ -30,9 +30,7 @@ _UNSAFE = (
     (re.compile(r"_Unwind_(RaiseException|ForcedUnwind|Resume|Resume_or_Rethrow|Backtrace)|uw_init_context.*"), _LOOKS),
 )
 # who looks for the functions that return addresses lie in, and who is called where an exception was caught
-_UNWINDS = frozenset(
-    {"_Unwind_RaiseException", "_Unwind_ForcedUnwind", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow"}
-)
+_UNWINDS = frozenset({"_Unwind_RaiseException", "_Unwind_ForcedUnwind", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow"})
 _CATCHES = "__cxa_begin_catch"
 _USUAL = ("libgcc_s.so.1", "libstdc++.so.6")
 _RUNTIMES = re.compile(r"lib(gcc_s|unwind|stdc\+\+|c\+\+abi|c\+\+|cxxrt|supc\+\+)[.-]")
@@ -94,6 +92,16 @@ def caution(path: str, found: tuple[Unwinder, ...]) -> str:
     if any(u.catches for u in found):
         return ""
     return f"{path}: calls in which an exception is thrown are not seen to return, though it is caught in them"
+
+
+def caution_of_hidden(place: UserObject) -> str:
+    """What to say of returns in code that passes exceptions on to something that has no name here."""
+    if place.elf.section(".gcc_except_table") is None:
+        return ""
+    return (
+        f"{place.path}: an exception that passes a call whose return is probed ends the program: what unwinds its "
+        "stack is linked into it and has no symbols; probe its calls instead"
+    )
 
 
 def unsafe(program: UserObject) -> dict[int, str]:

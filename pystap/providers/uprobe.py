@@ -99,7 +99,7 @@ def _unwound(place: Place, resolved: Resolved) -> Resolved:
         return resolved
     unwinders = returns.unwinders(place.object, place.among.program or place.object.path)
     if not unwinders:
-        return resolved
+        return replace(resolved, caution=returns.caution_of_hidden(place.object))
     caution = returns.caution(place.object.path, unwinders)
     return replace(resolved, site=replace(where, unwinders=unwinders), caution=caution)
 

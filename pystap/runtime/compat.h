@@ -141,6 +141,18 @@ static inline void stap_uprobe_unregister_wait(void)
 #endif
 }
 
+/* A page of another process, writable and held; its mmap_lock is held too. NULL where there is none. */
+static inline struct page *stap_remote_page(struct mm_struct *mm, unsigned long address)
+{
+	struct page *page;
+#if STAP_HAVE_REMOTE_PAGES_MAPPINGS
+	long got = get_user_pages_remote(mm, address, 1, FOLL_WRITE, &page, NULL, NULL);
+#else
+	long got = get_user_pages_remote(mm, address, 1, FOLL_WRITE, &page, NULL);
+#endif
+	return got == 1 ? page : NULL;
+}
+
 /* --- vector registers ------------------------------------------------------------------------------------ */
 
 #ifdef CONFIG_X86_64

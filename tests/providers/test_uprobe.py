@@ -245,6 +245,18 @@ def test_what_unwinds_past_probed_returns(made: Path, tmp_path: Path) -> None:
     assert not any(".cold" in point for point in every)
 
 
+def test_what_unwinds_without_a_name_is_cautioned_of(tmp_path: Path) -> None:
+    """A program with a stripped libgcc inside of it: nothing can be probed that would help its exceptions."""
+    text = "int inner(int n) { if (n) throw n; return n; } int main() { try { return inner(1); } catch (int) {} }"
+    (tmp_path / "hides.cpp").write_text(text)
+    program = tmp_path / "hides"
+    flags = ["-g", "-static-libgcc", "-static-libstdc++"]
+    subprocess.run(["g++", *flags, "-o", program, tmp_path / "hides.cpp"], check=True)
+    subprocess.run(["strip", "-K", "_Z5inneri", program], check=True)
+    (found,) = resolve(f'process("{program}").function("_Z5inneri").return')
+    assert found.caution.startswith(f"{program}: an exception that passes a call whose return is probed ends the prog")
+
+
 def test_what_is_no_catch_is_cautioned_of(tmp_path: Path) -> None:
     source = tmp_path / "resumes.c"
     source.write_text("void _Unwind_Resume(void *); int f(int n) { return n; } int main() { _Unwind_Resume(0); }")

@@ -45,6 +45,7 @@ PROGRAMS = {
     "classes0": ("-g -O0 -std=c++17 -lstdc++", "classes.cpp"),
     "classes1": ("-g -O1 -std=c++17 -lstdc++", "classes.cpp"),
     "throws": ("-g -O1 -pthread -lstdc++", "throws.cpp"),
+    "throws_late": ("-g -O1 -lstdc++", "throws_late.cpp"),
     "throws_static": ("-g -O1 -pthread -static -lstdc++", "throws.cpp"),
     "edges": ("-g -O1", "edges.c"),
     "frames": ("-g -O2", "frames.c"),

@@ -395,6 +395,24 @@ def test_exceptions_pass_probed_returns(bench: Bench, program: str) -> None:
     ])  # fmt: skip
 
 
+def test_an_exception_after_the_session(bench: Bench) -> None:
+    """Calls that were under way when their return was still probed: the session has put back what it found."""
+    points = [f'process("PROGRAMS/throws_late").function("{name}")' for name in ("inner", "middle", "outer", "main")]
+    script = f"""
+        probe {", ".join(f"{p}.return" for p in points)} {{ println(ppfunc()) }}
+        probe {points[0]}.call {{ exit() }}
+        probe timer.ms(10) {{ if (!n++) println("armed") }}
+        global n
+    """
+    module = bench.compile(script)
+    guest = bench.guest()
+    guest.put("/tmp/late.ko", module.read_bytes())
+    start = f"{RUNNER} /tmp/late.ko > /tmp/late & r=$!; until grep -q armed /tmp/late; do usleep 10000; done"
+    program = f"{bench.programs}/throws_late & p=$!; wait $r; cat /tmp/late; kill -USR1 $p; wait $p; echo $?"
+    done = guest.sh(f"{start}; {program}", timeout=60)
+    assert (done.stdout, done.stderr) == (b"armed\n-4\n0\n", b"")
+
+
 def test_exec_in_a_thread(bench: Bench) -> None:
     """All threads end, that which became the new program too; then the process ends and begins as that."""
     script = """

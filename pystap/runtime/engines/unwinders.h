@@ -9,6 +9,9 @@
  * that the exception left do not return; the kernel drops its notes of them
  * by the stack pointer, as it does after longjmp().
  *
+ * When the session ends, calls are still under way, and nobody will help an
+ * unwinder any more: so what lies on stacks is put back then for all tasks.
+ *
  * Handlers run in the task, outside of stap_enter(): they sleep, and fault
  * in the task's own stack. They read the kernel's list of the task's calls,
  * which nobody but the task itself changes, and change nothing of it. Nothing
@@ -18,7 +21,10 @@
 #define STAP_ENGINE_UNWINDERS_H
 
 #include <linux/hash.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/uprobes.h>
 #include "tasks.h"
 
@@ -49,21 +55,26 @@ static unsigned long *stap_trampoline_hint(void)
 	return &stap_trampolines[hash_ptr(current->mm, ilog2(STAP_TRAMPOLINES))];
 }
 
-/* Whether the kernel's area for uprobes begins there: it begins with the trampoline. */
+/* Whether the kernel's area for uprobes begins there: it begins with the trampoline. Under mmap_lock. */
+static bool stap_is_trampoline_of(struct mm_struct *mm, unsigned long address)
+{
+	struct vm_area_struct *area = find_vma(mm, address);
+	const char *name = NULL;
+
+	if (area && area->vm_start == address && area->vm_ops && area->vm_ops->name)
+		name = area->vm_ops->name(area);
+	return name && !strcmp(name, "[uprobes]");
+}
+
 static bool stap_is_trampoline(unsigned long address)
 {
 	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *area;
-	const char *name = NULL;
 	bool is;
 
 	if (!address || !mm)
 		return false;
 	mmap_read_lock(mm);
-	area = find_vma(mm, address);
-	if (area && area->vm_start == address && area->vm_ops && area->vm_ops->name)
-		name = area->vm_ops->name(area);
-	is = name && !strcmp(name, "[uprobes]");
+	is = stap_is_trampoline_of(mm, address);
 	mmap_read_unlock(mm);
 	return is;
 }
@@ -111,6 +122,94 @@ static int stap_unwinder_caught(struct uprobe_consumer *consumer, struct pt_regs
 			pr_debug("%s: a return will not be seen\n", current->comm);
 	}
 	return 0;
+}
+
+/* --- the end of the session ------------------------------------------------------------------------------ */
+
+enum { STAP_SETTLED = 1024, STAP_SETTLED_CALLS = 128 };	/* tasks, and calls of each */
+
+/*
+ * One call of another task, which may return from it at this very moment: the
+ * word is changed in one step, and only from the trampoline's address. Where
+ * that is read or found too late, the kernel's own way back is still there.
+ */
+static void stap_unwinder_settle_call(struct mm_struct *mm, const struct return_instance *call)
+{
+	struct vm_area_struct *code;
+	unsigned long *word, was;
+	bool changed = false;
+	struct page *page;
+	void *mapped;
+
+	if (call->stack % sizeof(long) || !(call->orig_ret_vaddr & ~PAGE_MASK))
+		return;
+	mmap_read_lock(mm);
+	code = find_vma(mm, call->orig_ret_vaddr);
+	page = code && code->vm_start <= call->orig_ret_vaddr && code->vm_flags & VM_EXEC ?
+	       stap_remote_page(mm, call->stack) : NULL;
+	if (page) {
+		mapped = kmap(page);
+		word = (unsigned long *)((char *)mapped + offset_in_page(call->stack));
+		was = READ_ONCE(*word);
+		if (was && stap_is_trampoline_of(mm, was))
+			changed = cmpxchg(word, was, call->orig_ret_vaddr) == was;
+		kunmap(page);
+		if (changed)
+			set_page_dirty_lock(page);
+		put_page(page);
+	}
+	mmap_read_unlock(mm);
+}
+
+/* The list is the task's own and may change meanwhile: it is read as foreign memory, and what is read is checked. */
+static void stap_unwinder_settle_task(struct task_struct *task)
+{
+	const struct uprobe_task *notes = READ_ONCE(task->utask);
+	struct return_instance call, again, *at;
+	unsigned int left = STAP_SETTLED_CALLS;
+	struct mm_struct *mm;
+
+	if (!notes || copy_from_kernel_nofault(&at, &notes->return_instances, sizeof(at)) || !at)
+		return;
+	mm = get_task_mm(task);
+	if (!mm)
+		return;
+	while (left-- && at && !copy_from_kernel_nofault(&call, at, sizeof(call))) {
+		smp_rmb();
+		if (READ_ONCE(task->utask) != notes || copy_from_kernel_nofault(&again, at, sizeof(again)) ||
+		    memcmp(&call, &again, sizeof(call)))
+			break;
+		stap_unwinder_settle_call(mm, &call);
+		at = call.next;
+		cond_resched();
+	}
+	mmput(mm);
+}
+
+/* No call is followed any more from here on; those that are under way return by themselves, or pass exceptions. */
+static void stap_unwinders_settle(void)
+{
+	struct task_struct **tasks, *process, *task;
+	unsigned int count = 0, k;
+
+	if (!stap_unwinder_count)
+		return;
+	tasks = kvcalloc(STAP_SETTLED, sizeof(*tasks), GFP_KERNEL);
+	if (!tasks)
+		return;
+	rcu_read_lock();
+	for_each_process_thread(process, task) {
+		if (!READ_ONCE(task->utask) || count == STAP_SETTLED)
+			continue;
+		get_task_struct(task);
+		tasks[count++] = task;
+	}
+	rcu_read_unlock();
+	for (k = 0; k < count; k++) {
+		stap_unwinder_settle_task(tasks[k]);
+		put_task_struct(tasks[k]);
+	}
+	kvfree(tasks);
 }
 
 /* A file that is not there is in no process. */

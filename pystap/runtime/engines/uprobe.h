@@ -398,6 +398,7 @@ static int stap_uprobe_disarm_all(void)
 		cond_resched();
 	}
 	stap_uprobe_unregister_wait();
+	stap_unwinders_settle();
 	stap_unwinders_stop();
 	for (i = 0; stap_uprobes && i < stap_uprobe_count; i++) {
 		stap_uprobe_tell_missed(&stap_uprobes[i]);
