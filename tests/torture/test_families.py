@@ -88,11 +88,15 @@ def test_all_families_at_once(series: str, figures: Figures, busy: str, capsys: 
     libraries = libraries_of(busy)
     libc = str(libraries["libc.so.6"])
     module = compiled(series, capsys, script(busy, libc, *POINTS), "-DSTP_NO_OVERLOAD", "-DMAXSKIPPED=1000000000")
-    with checked(series, figures, (busy, *map(str, libraries.values()))) as guest:
-        guest.put("/tmp/stap_families.ko", module)
-        hits = run(guest, busy, SECONDS)
-        figures.events += hits["events"]
-        figures.probes += armed(guest)
     points = [point.strip() for family in POINTS.values() for point in family.split(",")]
     wanted = {*OTHERS, *(point.replace("BUSY", busy).replace("LIBC", libc) for point in points)}
+    with checked(series, figures, (busy, *map(str, libraries.values()))) as guest:
+        guest.put("/tmp/stap_families.ko", module)
+        hits: dict[str, int] = {}
+        for seconds in (SECONDS, 10 * SECONDS):  # a kernel that watches itself on a busy machine does not get far
+            hits |= run(guest, busy, seconds)
+            figures.events += hits["events"]
+            figures.probes += armed(guest)
+            if wanted <= hits.keys():
+                break
     assert wanted - hits.keys() == set()
