@@ -117,6 +117,8 @@ def test_a_counted_task_that_does_not_run(series: str, capsys: pytest.CaptureFix
     reason = can_boot()
     if reason or kernel is None:
         pytest.skip(reason or f"no kernel {series}")
+    if series.endswith(REALTIME):
+        pytest.skip("the kernel's own threads, for which the end waits, do not run either")
     program = compile_c(STARVES.read_text(), "-static", "-O1", name="starves.c")
     text = f'global n probe perf.sw.task_clock.process("{program}") {{ n++ }} probe end {{ println("end ", n > 0) }}'
     with Guest(kernel, files={RUNNER: binaries.runner(), str(program): program}, cpus=2) as guest:
