@@ -159,7 +159,7 @@ def _spans(target: Target, address: int, size: int) -> bool:
 def _in_module(target: Target, name: str, symbol: str) -> tuple[Dwarf, list[int]]:
     dwarf = target.module_info(name).dwarf
     if dwarf is None:
-        raise Unresolved(f"module {name} has no debug-info here", hint=target.debuginfo_advice)
+        raise Unresolved(f"module {name} has no debug-info here", hint=target.module_advice(name))
     elf = dwarf.sections.elf
     bases = dwarf.sections.bases
     starts = {bases.get(s.section, 0) + s.value for s in elf.symbols() if s.name == symbol and s.section in bases}

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -229,7 +229,7 @@ class Target:
 
         systems = NameTable.open(folder / "systems") if folder else NameTable(b"")
         symbolic = SymbolicInfo(
-            self._symbols, self.btf, self.arch, self._system_of(systems), None, self.debuginfo_advice
+            self._symbols, self.btf, self.arch, self._system_of(systems), None, lambda: self.debuginfo_advice
         )
         return Layered(symbolic, lambda: open_kernel(self), search_types=False, fetch=lambda: fetch_kernel(self))
 
@@ -349,13 +349,19 @@ class Target:
         btf = Btf(blob, self.btf) if blob and self.btf else None
         symbols = SymbolTable.of(module_symbols(elf))
         systems = module_systems(elf)
+
+        @cache
+        def advice() -> str:
+            return "" if made.dwarf is not None else self.module_advice(str(path))
+
         symbolic = SymbolicInfo(
-            symbols, btf, self.arch, lambda n: systems.get(n, ""), module_name(path), self.debuginfo_advice
+            symbols, btf, self.arch, lambda n: systems.get(n, ""), module_name(path), advice
         )
-        return Layered(
+        made = Layered(
             symbolic, lambda: open_module(self, path, elf), search_types=True,
             fetch=lambda: fetch_module(self, path, elf),
         )  # fmt: skip
+        return made
 
     # --- user space ---
 
@@ -367,11 +373,20 @@ class Target:
 
     # --- what is missing, and how to get it ---
 
-    @property
+    @cached_property
     def debuginfo_advice(self) -> str:
-        """The command that brings this kernel's DWARF debug-info."""
-        package = f"linux-image-{self.release}-dbg"
-        return f"debug-info of this kernel: pystap-prep --debuginfo {self.release}, or apt install {package}"
+        """The command that brings this kernel's DWARF debug-info, and where it was looked for."""
+        from pystap.debuginfo.missing import kernel_advice
+
+        return kernel_advice(self)
+
+    def module_advice(self, name: str) -> str:
+        """The same for a module, by name or path."""
+        from pystap.debuginfo.elf import Elf
+        from pystap.debuginfo.missing import module_advice
+
+        path = self.module_path(name)
+        return module_advice(self, path, Elf.open(path))
 
     @property
     def _no_image(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from pystap.arch import Arch
@@ -35,8 +36,12 @@ def rearranged(symbol: str) -> bool:
 class EntryScope:
     """The parameters of a function at its entry."""
 
-    def __init__(self, name: str, prototype: FunctionType, arch: Arch, space: Space = Space.KERNEL) -> None:
+    def __init__(
+        self, name: str, prototype: FunctionType, arch: Arch, space: Space = Space.KERNEL,
+        advice: Callable[[], str] = lambda: "",
+    ) -> None:  # fmt: skip
         self.space = space
+        self._advice = advice  # what brings the debug-info that knows more
         self._name = name
         self._prototype = prototype
         self._roots = _assign(prototype, arch, space)
@@ -45,10 +50,9 @@ class EntryScope:
         """The parameter `name`."""
         found = self._roots.get(name)
         if found is None:
+            hint = ": ".join(filter(None, ("only parameters are known without DWARF debug-info", self._advice())))
             raise Unresolved(
-                f"unable to find local '{name}' in {self._name} {_alternatives(self._roots)}",
-                self._roots,
-                "only parameters are known without DWARF debug-info: locals need the kernel's debug-info package",
+                f"unable to find local '{name}' in {self._name} {_alternatives(self._roots)}", self._roots, hint
             )
         if isinstance(found, str):
             raise Unresolved(found)

@@ -34,7 +34,7 @@ def open_kernel(target: Target) -> Dwarf | None:
     from pystap.debuginfo.dwarf import Covering, Dwarf
     from pystap.debuginfo.sections import Sections
 
-    path = _kernel_file(target)
+    path = kernel_file(target)
     if path is None:
         return None
     sections = Sections.open(path)
@@ -82,7 +82,7 @@ def open_module(target: Target, path: Path, module: Elf, more: tuple[Path, ...] 
     from pystap.debuginfo.sections import Sections
 
     name = module_name(path)
-    for candidate in (path, *more, *_module_files(target, path, module)):
+    for candidate in (path, *more, *module_files(target, path, module)):
         if candidate != path and not candidate.is_file():
             continue
         elf = module if candidate == path else Elf.open(candidate)
@@ -101,31 +101,37 @@ def _module_dwarf(target: Target, sections: Sections, name: str) -> Dwarf:
     return Dwarf(sections, lambda: _index(sections), _Symbols(sections).cover, name, complete=_completer(target))
 
 
-def _kernel_file(target: Target) -> Path | None:
+def kernel_file(target: Target) -> Path | None:
+    """The kernel's debug vmlinux, where there is one."""
     if target.debuginfo is not None:
         return target.debuginfo
-    candidates = kernel_debug_paths(target.release, _roots(target))
+    return next((p for p in kernel_files(target) if p.is_file()), None)
+
+
+def kernel_files(target: Target) -> list[Path]:
+    """Where the kernel's debug vmlinux may be."""
     build_id = target.build_id
-    by_id = build_id_paths(build_id, _roots(target)) if build_id else iter(())
-    return next((p for p in (*candidates, *by_id) if p.is_file()), None)
+    by_id = build_id_paths(build_id, roots(target)) if build_id else iter(())
+    return [*kernel_debug_paths(target.release, roots(target)), *by_id]
 
 
-def _roots(target: Target) -> list[Path]:
+def roots(target: Target) -> list[Path]:
     """The directories that are laid out like /usr/lib/debug; the one that holds the debug vmlinux comes first."""
-    roots = [Path("/usr/lib/debug"), paths.cache("kernels") / target.release / "usr/lib/debug"]
+    found = [Path("/usr/lib/debug"), paths.cache("kernels") / target.release / "usr/lib/debug"]
     if target.debuginfo is not None:
-        roots.insert(0, target.debuginfo.parent.parent)
-    return roots
+        found.insert(0, target.debuginfo.parent.parent)
+    return found
 
 
-def _module_files(target: Target, path: Path, module: Elf) -> Iterator[Path]:
-    roots = _roots(target)
+def module_files(target: Target, path: Path, module: Elf) -> Iterator[Path]:
+    """Where a module's debug file may be, besides its own."""
+    folders = roots(target)
     build_id, link = module.build_id(), module.debuglink()
     if build_id:
-        yield from build_id_paths(build_id, roots)
-    yield from module_debug_paths(path, target.release, target.module_tree.root, roots)
+        yield from build_id_paths(build_id, folders)
+    yield from module_debug_paths(path, target.release, target.module_tree.root, folders)
     if link:
-        yield from debuglink_paths(path, link, roots)
+        yield from debuglink_paths(path, link, folders)
 
 
 def _require_same_build(path: Path, found: str | None, wanted: str | None, what: str) -> None:

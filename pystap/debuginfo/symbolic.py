@@ -26,7 +26,7 @@ class SymbolicInfo:
         arch: Arch,
         systems: Systems,
         module: str | None = None,
-        advice: str = "",  # where debug-info is to be had
+        advice: Callable[[], str] = lambda: "",  # where debug-info is to be had
     ) -> None:
         self._symbols = symbols
         self._btf = btf
@@ -66,12 +66,13 @@ class SymbolicInfo:
     def type(self, name: str) -> CType:
         """A type by name."""
         if self._btf is None:
-            raise Unresolved(f"type definition '{name}' not found in '{self._where}': it has no BTF", hint=self._advice)
+            text = f"type definition '{name}' not found in '{self._where}': it has no BTF"
+            raise Unresolved(text, hint=self._advice())
         try:
             return self._btf.type(name)
         except Unresolved as error:
             raise Unresolved(
-                f"type definition '{name}' not found in '{self._where}'", error.similar, self._advice
+                f"type definition '{name}' not found in '{self._where}'", error.similar, self._advice()
             ) from None
 
     def knows(self, name: str) -> bool:
@@ -83,11 +84,11 @@ class SymbolicInfo:
         symbol = self._symbols.lookup(name)
         if symbol is None or symbol.is_function:
             raise Unresolved(
-                f"unable to find global '{name}' in '{self._where}'", self._symbols.similar(name), self._advice
+                f"unable to find global '{name}' in '{self._where}'", self._symbols.similar(name), self._advice()
             )
         ctype = self._btf.variable(name) if self._btf else None
         if ctype is None:
-            raise Unresolved(f"the type of global '{name}' is known to DWARF debug-info only", hint=self._advice)
+            raise Unresolved(f"the type of global '{name}' is known to DWARF debug-info only", hint=self._advice())
         return Root(of_this_cpu(SymbolAddress(name, 0, self._module)), ctype, in_memory=True, writable=True)
 
     def scope(self, function: Function) -> Scope:
@@ -97,11 +98,11 @@ class SymbolicInfo:
             reason = (
                 f"the compiler rearranged the parameters of the clone {name}: they are known to DWARF debug-info only"
             )
-            return UnknownScope(reason, self._advice, self.returns(name.partition(".")[0]))
+            return UnknownScope(reason, self._advice(), self.returns(name.partition(".")[0]))
         prototype = function.prototype or self.prototype(name)
         if prototype is None:
-            return UnknownScope(f"BTF has no prototype of {name}", self._advice)
-        return EntryScope(name, prototype, self._arch)
+            return UnknownScope(f"BTF has no prototype of {name}", self._advice())
+        return EntryScope(name, prototype, self._arch, advice=self._advice)
 
     def returns(self, name: str) -> CType | None:
         """What a function returns; None for void or unknown."""

@@ -341,31 +341,52 @@ class UserObject:
         return Sections(holders[0]).section(".debug_frame") if holders else b""
 
     @cached_property
+    def demanded(self) -> UserDwarf | None:
+        """As `dwarf`; where it is not here and DEBUGINFOD_URLS is set, from there."""
+        if self.dwarf is None:
+            from pystap.debuginfo.debuginfod import fetch
+
+            found = fetch(self.elf.build_id(), self.path)
+            if found is not None:
+                self._debug_elf = self._of_this_build(found)
+                for known in ("dwarf", "functions", "demangled", "_by_address", "sorted_functions"):
+                    self.__dict__.pop(known, None)
+        return self.dwarf
+
+    @cached_property
     def _debug_elf(self) -> Elf | None:
         """The separate debug file, by build-id or debuglink; it must be of this build."""
+        there = (path for path in self._debug_files() if path.is_file() and not path.samefile(self.path))
+        return next((elf for path in there if (elf := self._of_this_build(path))), None)
+
+    def _debug_files(self) -> list[Path]:
         build_id = self.elf.build_id()
         candidates = list(build_id_paths(build_id, DEBUG_ROOTS)) if build_id else []
         if link := self.elf.debuglink():
             candidates += debuglink_paths(Path(self.path), link, DEBUG_ROOTS)
-        for path in candidates:
-            if path.is_file() and not path.samefile(self.path):
-                elf = Elf.open(path)
-                if build_id is None or elf.build_id() == build_id:
-                    note_opened(str(path))
-                    return elf
-        return None
+        return candidates
+
+    def _of_this_build(self, path: Path) -> Elf | None:
+        elf = Elf.open(path)
+        if self.elf.build_id() not in (None, elf.build_id()):
+            return None
+        note_opened(str(path))
+        return elf
 
     @property
     def info(self) -> DebugInfo:
         """Its types and variables; asking raises Unresolved with what to install where there is no DWARF."""
-        return self.dwarf or NoDwarf(self)
+        return self.demanded or NoDwarf(self)
 
     @property
     def advice(self) -> str:
-        """The command that brings its debug-info."""
+        """The command that brings its debug-info, and where it was looked for."""
+        from pystap.debuginfo.missing import looked_for
+
         package = _package_of(self.path)
         what = f"apt install {package}-dbgsym" if package else "compile it with -g"
-        return f"debug-info of {self.path}: {what}"
+        where = looked_for([Path(self.path), *self._debug_files()], DEBUG_ROOTS)
+        return f"debug-info of {self.path}: {what}; {where}"
 
     # --- what it is ---
 

@@ -60,7 +60,7 @@ class KernelFunction:
         if with_dwarf:
             return _by_dwarf(request, with_dwarf)
         if needing:
-            raise Unresolved(f"{needing} known to DWARF debug-info only", hint=request.target.debuginfo_advice)
+            raise Unresolved(f"{needing} known to DWARF debug-info only", hint=_advice(request))
         pattern = request.point.components[1].argument
         if isinstance(pattern, int):
             return [_at_address(request, pattern)]
@@ -81,6 +81,16 @@ def _parts(request: Request, find: Callable[[str | None], Dwarf | None]) -> list
             return []
         parts.append(Part.of(request, dwarf, f'module("{name}")'))
     return parts
+
+
+def _advice(request: Request) -> str:
+    """What brings the debug-info that is not there."""
+    target = request.target
+    if request.point.components[0].name == "kernel":
+        return target.debuginfo_advice
+    wanted = str(request.arguments[0])
+    names = [wanted] if "/" in wanted else target.modules(wanted) or [wanted]
+    return next((target.module_advice(name) for name in names if target.dwarf(name) is None), "")
 
 
 def _by_dwarf(request: Request, parts: list[Part]) -> Iterator[Resolved]:

@@ -123,6 +123,8 @@ def _in_place(request: Request, place: Place, names: list[str]) -> list[Resolved
     if isinstance(argument, int):
         return _by_number(request, place, argument & _MASK)
     spec = parse(str(argument))
+    if dwarf is None and (_needs_dwarf(spec, names) or not any(place.object.matching(spec.function))):
+        dwarf = place.object.demanded
     if dwarf is not None:
         whole = "function" in names and not {"label", "callee", "callees", "inline"}.intersection(names)
         known = spec if whole and not spec.file else dwarf.aliased(spec)
@@ -226,10 +228,14 @@ def _callees(request: Request, part: _Part, spec: Spec, names: list[str]) -> Ite
 # --- from symbols ------------------------------------------------------------------------------------------
 
 
-def _refuse_what_needs_dwarf(place: Place, spec: Spec, names: list[str]) -> None:
+def _needs_dwarf(spec: Spec, names: list[str]) -> str:
+    """What of a point symbols do not tell; nothing where they do."""
     needed = {"inline", "label", "callee", "callees", "nearest", "statement"}.intersection(names)
-    if needed or spec.file:
-        what = "source files and lines are" if spec.file else f".{min(needed)} is"
+    return "source files and lines are" if spec.file else f".{min(needed)} is" if needed else ""
+
+
+def _refuse_what_needs_dwarf(place: Place, spec: Spec, names: list[str]) -> None:
+    if what := _needs_dwarf(spec, names):
         raise Unresolved(f"{what} known to DWARF debug-info only", hint=place.object.advice)
 
 
@@ -243,7 +249,9 @@ def _by_symbols(request: Request, place: Place, spec: Spec) -> list[Resolved]:
     ]
     if not found:
         similar = place.object.similar(spec.function)
-        raise Unresolved(f"no match (similar functions: {', '.join(similar)})" if similar else "no match")
+        stripped = place.object.elf.section(".symtab") is None
+        text = f"no match (similar functions: {', '.join(similar)})" if similar else "no match"
+        raise Unresolved(text, hint=place.object.advice if stripped else "")
     return found
 
 
@@ -254,6 +262,9 @@ def _by_symbol(place: Place, function: UserFunction, suffix: str, why: str = "")
         return
 
     def scope() -> Scope:
+        dwarf = None if why else place.object.demanded
+        if dwarf is not None and (known := dwarf.function_at(function.address)) is not None:
+            return ReturnScope(dwarf.entry_scope(known)) if is_return else dwarf.scope_at(known)
         unknown = UnknownScope(
             why or f"{place.object.path} has no DWARF debug-info", "" if why else place.object.advice, None, Space.USER
         )

@@ -39,7 +39,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return target
 
     monkeypatch.setattr(Target, "of", without)
-    monkeypatch.setattr(opening, "_kernel_file", lambda target: target.debuginfo)
+    monkeypatch.setattr(opening, "kernel_file", lambda target: target.debuginfo)
     return notes
 
 
