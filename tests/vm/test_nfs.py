@@ -54,6 +54,10 @@ def expected(version: int, ino: str, dev: str) -> list[str]:
         f"nfs.fop.fsync {where}",
         f"nfs.aop.write_end ino={ino} 0..4096",
         f"nfs.aop.write_end ino={ino} 0..904",  # within the page
+        f"nfs.fop.write {where} /mnt/folder/file 5000 at 0",
+        "nfs.fop.write.return 5000 of 5000",
+        f"nfs.fop.read {where} /mnt/folder/file 1000 at 100",
+        "nfs.fop.read.return 1000 of 1000",
         f"nfs.fop.llseek ino={ino} 100 SEEK_SET",
         f"nfs.fop.read_iter {where}={dev} folder/file 1000 at 100",
         "nfs.fop.read_iter.return 1000 1000",
