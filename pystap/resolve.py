@@ -40,8 +40,19 @@ def run(options: Options, text: str) -> int:
         similar = f" (similar: {', '.join(failure.similar)})" if failure.similar else ""
         raise StapError(f"{failure}{similar}" + (f"\n  {failure.hint}" if failure.hint else "")) from None
     for frames in found:
-        print("\n".join(_lines(text.strip(), frames)))
+        print("\n".join([*_lines(text.strip(), frames), *_source(frames[0])]))
     return 0
+
+
+def _source(frame: CodeFrame, around: int = 2) -> Iterator[str]:
+    """The lines around a place, where the source is at hand."""
+    try:
+        lines = Path(frame.file).read_text(errors="replace").splitlines() if frame.file.startswith("/") else []
+    except OSError:
+        return
+    for number, line in enumerate(lines, 1):
+        if abs(number - frame.line) <= around:
+            yield f"{'->' if number == frame.line else '  '} {number:5}  {line}".rstrip()
 
 
 def _lines(text: str, frames: list[CodeFrame]) -> Iterator[str]:
@@ -106,9 +117,16 @@ class Resolver:
         path = self._object(module)
         if path is not None and not path.endswith((".ko", ".xz", ".zst", ".gz")):
             return _in_program(path, name)
-        if path is not None or module is not None:
-            return _in_module(self.target, path or str(module), name)
-        return _in_kernel(self.target, name, size)
+        if module is not None:
+            return _in_module(self.target, path or module, name)
+        if path is None:
+            return _in_kernel(self.target, name, size)
+        try:
+            return _in_module(self.target, path, name)
+        except Unresolved:
+            if not self.target.symbols().lookup_all(name):  # an oops names the module of what is in one
+                raise
+            return _in_kernel(self.target, name, size)
 
     def _object(self, module: str | None) -> str | None:
         """The object of -d that is meant: the module's own file, or for a place without a module the first program."""

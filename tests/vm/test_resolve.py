@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from pystap import cli
-from tests.support.kernels import Guests, available
+from pystap.run import kernels
+from pystap.target import Target
+from tests.support.kernels import Guests, available, build_module
+from tests.vm.test_outside import SOURCE as XTUN
 
 pytestmark = pytest.mark.vm
 SERIES = "6.1"
@@ -67,13 +71,46 @@ def test_one_place(vmlinux: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].startswith("  inlined into tcp_v4_rcv at net/ipv4/tcp_ipv4.c:")
 
 
-def test_a_place_in_a_module(vmlinux: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_in_a_module(series: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Named as an oops names it."""
-    assert cli.main(["-r", SERIES, "--resolve", "nf_nat_setup_info+0x10 [nf_nat]"]) == 0
+    kernel = available(series)
+    if kernel is None or kernel.debuginfo is None:
+        pytest.skip(f"no debug-info of kernel {series}: pystap-prep --debuginfo {series}")
+    assert cli.main(["-r", series, "--resolve", "nf_nat_setup_info+0x10 [nf_nat]"]) == 0
     said = capsys.readouterr().out
     assert re.fullmatch(
-        r"nf_nat_setup_info\+0x10 \[nf_nat\]: nf_nat_setup_info at net/netfilter/nf_nat_core.c:58\d\n", said
+        r"nf_nat_setup_info\+0x10 \[nf_nat\]: nf_nat_setup_info at net/netfilter/nf_nat_core.c:(58|78)\d\n", said
     )
+
+
+def test_a_module_of_one_s_own(
+    series: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One place of it with the source around, and an oops in which the kernel's functions are the kernel's."""
+    kernel = available(series)
+    if kernel is None or kernel.debuginfo is None:
+        pytest.skip(f"no debug-info of kernel {series}: pystap-prep --debuginfo {series}")
+    module = build_module(XTUN, tmp_path / "work", kernel)
+    file = tmp_path / "work" / "src" / "xtun_net.c"
+    options = ("-r", series, "-d", str(module), "--resolve")
+    for place in ("XtunRx+0x0/0x40", "XtunRx+0x0/0x40 [xtun]"):
+        assert cli.main([*options, place]) == 0
+        head, *around = capsys.readouterr().out.splitlines()
+        assert head == f"{place}: XtunRx at {file}:10"
+        source = file.read_text().splitlines()
+        shown = [f"{'->' if k == 10 else '  '} {k:5}  {source[k - 1]}".rstrip() for k in range(8, 13)]
+        assert around == shown
+    oops = "RIP: 0010:XtunRx+0x0/0x40 [xtun]\nCall Trace:\n show+0x15/0x40 [xtun]\n seq_read_iter+0x10/{:#x}\n"
+    symbol = Target.of(series, kernels.find).symbols().lookup("seq_read_iter")
+    assert symbol is not None
+    monkeypatch.setattr("sys.stdin", io.StringIO(oops.format(symbol.size)))
+    assert cli.main([*options, "-"]) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert said.err == ""
+    assert lines[0].endswith(f" [xtun] ({file}:10)")
+    assert lines[2].startswith(f" show+0x15/0x40 [xtun] ({file}:2")
+    assert re.search(r"seq_read_iter\+0x10/0x\w+ \(fs/seq_file\.c:\d+", lines[3])
 
 
 def test_what_is_not_there(vmlinux: str, capsys: pytest.CaptureFixture[str]) -> None:
