@@ -3,7 +3,10 @@
 #include <err.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +14,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHECK(call) ({ long __r = (call); if (__r < 0) err(1, "%s", #call); __r; })
@@ -154,6 +159,151 @@ static void machine(char **words)
 	}
 }
 
+static volatile int rung;
+
+static void handler(int number)
+{
+	if (number == SIGRTMIN)
+		rung = 1;
+}
+
+static void handle(int number, void (*what)(int), int flags)
+{
+	struct sigaction action = { .sa_handler = what, .sa_flags = flags };
+
+	sigaddset(&action.sa_mask, SIGUSR2);
+	CHECK(sigaction(number, &action, NULL));
+}
+
+/* Signals in each way: to itself, ignored, blocked, by a timer, to one that sleeps, onto a stack that is not there. */
+static void signals(char **words)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+	struct itimerspec soon = { .it_value.tv_nsec = 5000000 };
+	sigset_t set;
+	timer_t timer;
+	int child, status;
+
+	(void)words;
+	handle(SIGUSR1, handler, 0);
+	handle(SIGUSR2, handler, SA_RESTART);
+	handle(SIGRTMIN, handler, 0);
+	handle(SIGHUP, SIG_IGN, 0);
+	CHECK(kill(getpid(), SIGUSR1));
+	CHECK(kill(getpid(), SIGHUP));
+	CHECK(syscall(SYS_tgkill, getpid(), gettid(), SIGUSR1));
+	CHECK(syscall(SYS_tkill, gettid(), SIGUSR1));
+	kill(getpid(), 77);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	CHECK(sigprocmask(SIG_BLOCK, &set, NULL));
+	CHECK(kill(getpid(), SIGUSR2));
+	CHECK(sigpending(&set));
+	CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL));
+	CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+	CHECK(timer_settime(timer, 0, &soon, NULL));
+	while (!rung)
+		usleep(1000);
+	child = CHECK(fork());
+	if (!child) {
+		stack_t stack = { .ss_size = 65536 };
+
+		usleep(1000000);
+		stack.ss_sp = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(sigaltstack(&stack, NULL));
+		munmap(stack.ss_sp, 65536);
+		handle(SIGUSR1, handler, SA_ONSTACK);
+		kill(getpid(), SIGUSR1);
+		_exit(1);
+	}
+	usleep(200000);
+	CHECK(kill(child, SIGUSR2));
+	CHECK(waitpid(child, &status, 0));
+	printf("%d %d %d %lx ", getpid(), child, WTERMSIG(status), (long)handler);
+	fflush(stdout);
+	child = CHECK(fork());
+	if (!child)
+		pause();
+	usleep(200000);
+	CHECK(kill(child, SIGKILL));
+	CHECK(waitpid(child, &status, 0));
+	printf("%d\n", child);
+}
+
+/* A child that runs on one CPU, then on the other, while its parent waits for it. */
+static void tasks(char **words)
+{
+	cpu_set_t cpus;
+	int child, status, k;
+
+	(void)words;
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	CHECK(sched_setaffinity(0, sizeof(cpus), &cpus));
+	child = CHECK(fork());
+	if (!child) {
+		for (k = 0; k < 4; k++) {
+			CPU_ZERO(&cpus);
+			CPU_SET(!(k & 1), &cpus);
+			CHECK(sched_setaffinity(0, sizeof(cpus), &cpus));
+			usleep(2000);
+		}
+		nice(7);
+		_exit(5);
+	}
+	CHECK(waitpid(child, &status, 0));
+	printf("%d %d\n", getpid(), child);
+}
+
+/* Both ends of a TCP connection of the loopback device, read and written in each way; a datagram socket forgets its peer. */
+static void talk(int family, const struct sockaddr *to, socklen_t size)
+{
+	int server = CHECK(socket(family, SOCK_STREAM, 0)), client = CHECK(socket(family, SOCK_STREAM, 0)), other;
+	struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	struct sockaddr_in6 own;
+	socklen_t length = sizeof(own);
+	char data[1000] = "";
+	struct iovec part = { data, 50 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	CHECK(setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)));
+	CHECK(bind(server, to, size));
+	CHECK(listen(server, 1));
+	CHECK(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)));
+	if (family == AF_INET6)
+		CHECK(setsockopt(client, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int)));
+	CHECK(connect(client, to, size));
+	other = CHECK(accept(server, NULL, NULL));
+	CHECK(write(client, data, 100));
+	CHECK(read(other, data, 700));
+	CHECK(send(other, data, 300, 0));
+	CHECK(recv(client, data, 800, 0));
+	CHECK(sendmsg(client, &message, 0));
+	part.iov_len = 60;
+	CHECK(recvmsg(other, &message, 0));
+	CHECK(getsockname(client, (struct sockaddr *)&own, &length));
+	printf("%d\n", ntohs(own.sin6_port));
+	CHECK(connect(client, &nobody, sizeof(nobody)));
+	close(client);
+	close(other);
+	close(server);
+	client = CHECK(socket(family, SOCK_DGRAM, 0));
+	CHECK(connect(client, to, size));
+	CHECK(connect(client, &nobody, sizeof(nobody)));
+	close(client);
+}
+
+static void sockets(char **words)
+{
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(6001) };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(6001), .sin6_addr = in6addr_loopback };
+
+	(void)words;
+	four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	talk(AF_INET, (struct sockaddr *)&four, sizeof(four));
+	talk(AF_INET6, (struct sockaddr *)&six, sizeof(six));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -165,6 +315,9 @@ int main(int argc, char **argv)
 		{ "eat", eat },
 		{ "terminal", terminal },
 		{ "machine", machine },
+		{ "signals", signals },
+		{ "tasks", tasks },
+		{ "sockets", sockets },
 		{ "reread", reread },
 	};
 
