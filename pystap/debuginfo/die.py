@@ -62,7 +62,8 @@ class Unit:
     @cached_property
     def low_pc(self) -> int:
         """The base of its ranges and location lists."""
-        return int(self.root.attributes.get(dw.LOW_PC, (0, 0))[1])
+        found = self.root.attributes.get(dw.LOW_PC)
+        return self.address(*found) if found else 0
 
     def die(self, offset: int) -> Die:
         """The DIE at an offset of .debug_info."""
@@ -163,6 +164,8 @@ class Die:
             return self.unit.dwarf.die(value)
         if form in dw.SHARED_REFERENCES:
             return self.unit.dwarf.shared.die(value)
+        if form == dw.F_REF_SIG8:
+            return self.unit.dwarf.type_at(value)
         return None
 
     def origin(self) -> Die:

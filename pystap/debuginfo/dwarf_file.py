@@ -96,8 +96,9 @@ class DwarfFile:
         if die.unit.dwarf is not self.sections:  # what files share is no code
             return None
         offsets, found = self._bodies_of(die.unit)
-        index = bisect_right(offsets, die.offset) - 1
-        return found[index] if index >= 0 and die.offset < found[index].past() else None
+        index = bisect_right(offsets, die.offset)
+        before = reversed(found[max(index - _NESTED, 0) : index])
+        return next((body for body in before if die.offset < body.past()), None)
 
     def _bodies_of(self, unit: Unit) -> tuple[list[int], list[Die]]:
         """The functions of a unit that have code, by their offsets; looked for once."""
@@ -137,12 +138,23 @@ TYPE_TAGS = {
 
 
 def bodies(root: Die) -> Iterator[Die]:
-    """The functions of a unit that have code."""
-    for die in root.children():
+    """The functions of a unit that have code; in C, no function is in another one, or in a struct."""
+    yield from _bodies(root, _ALL_TAGS if root.number(dw.LANGUAGE) not in _C else (dw.NAMESPACE,))
+
+
+def _bodies(outer: Die, opened: tuple[int, ...]) -> Iterator[Die]:
+    for die in outer.children():
         if die.tag == dw.SUBPROGRAM and (dw.LOW_PC in die.attributes or dw.RANGES in die.attributes):
             yield die
-        elif die.tag == dw.NAMESPACE:
-            yield from bodies(die)
+        if die.tag in opened and die.abbrev.children:
+            yield from _bodies(die, opened)
+
+
+_C = (0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x8001)  # C and assembly
+_ALL_TAGS = (
+    dw.NAMESPACE, dw.STRUCTURE_TYPE, dw.CLASS_TYPE, dw.UNION_TYPE, dw.SUBPROGRAM, dw.LEXICAL_BLOCK,
+)  # fmt: skip
+_NESTED = 32  # functions in a function that are looked at, to find which one something is in
 
 
 def inside(die: Die, *, inlined: bool = True) -> Iterator[Die]:

@@ -54,6 +54,8 @@ class Types:
 
     def at(self, die: Die) -> CType:
         """The type that a type DIE defines."""
+        if dw.SIGNATURE in die.attributes:
+            die = die.reference(dw.SIGNATURE) or die
         where = die.unit.dwarf.name, die.offset
         known = self._known.get(where)
         if known is None:

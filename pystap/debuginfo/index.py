@@ -230,6 +230,7 @@ def _plan(abbrevs: dict[int, Abbrev]) -> dict[int, tuple[int, int, Abbrev, Any]]
     return plan
 
 
+_CLASSES = frozenset((dw.STRUCTURE_TYPE, dw.CLASS_TYPE, dw.UNION_TYPE))
 _OPEN = frozenset((dw.COMPILE_UNIT, dw.LEXICAL_BLOCK, dw.NAMESPACE, dw.PARTIAL_UNIT))  # functions are inside these
 
 
@@ -285,7 +286,10 @@ class _Scan:
             if action == _SKIP:
                 at += operand
             elif action == _SIBLING:
-                at = base + _U32(data, at + operand)[0]
+                if start < inside and abbrev.tag in _CLASSES:  # a class of a function's own: its methods are in it
+                    _, at = unit.attributes(abbrev, at)
+                else:
+                    at = base + _U32(data, at + operand)[0]
             elif action == _COPY and places is not None:
                 copies.append((base + _U32(data, at + places[0])[0], start, _U64(data, at + places[1])[0]))
                 at += operand
@@ -306,7 +310,7 @@ class _Scan:
             return at, inside
         pc = entry_pc(die)
         if pc:
-            declared = die.origin()  # in another file where that is shared
+            declared = die.reference(dw.ABSTRACT_ORIGIN) or die  # in another file where that is shared
             origin = declared.offset if declared.unit.dwarf is self._unit.dwarf else start
             (self._functions if action == _FUNCTION else self._copies).append((origin, start, pc))
         elif action == _FUNCTION and not _may_hold_code(die.attributes):
@@ -323,6 +327,9 @@ class _Scan:
         for kind, found in (("f", self._functions), ("i", self._copies)):
             for origin, die, pc in found:
                 name, file, line, external = self._declaration(origin)
+                if kind == "f" and not line:  # assembly, lambdas, Go: only the line table knows
+                    place = self._place(pc)
+                    file, line = place if file in ("", place[0]) else (file, 0)
                 if name:
                     out.append((name, kind, file, line, external, die, pc))
         for kind, starts in (("v", self._variables), ("c", self._constants)):
@@ -341,8 +348,6 @@ class _Scan:
             line = die.inherited(dw.DECL_LINE)
             path = self._file(file[0].unit, file[1][1]) if file else ""
             number = int(line[1][1]) if line else 0
-            if file is None and (pc := entry_pc(die)):  # assembly: only the line table knows
-                path, number = self._place(pc)
             known = (die.name, path, number, die.inherited(dw.EXTERNAL) is not None)
             self._declared[offset] = known
         return known

@@ -76,6 +76,12 @@ def location_at(die: Die, pc: int, attribute: int = dw.LOCATION) -> bytes:
     raise Unresolved(f"'{die.name}' was optimized out here: its value is not kept at this address")
 
 
+def locations(die: Die) -> Iterator[tuple[int, int, bytes]]:
+    """(first address, past the last, expression) of a variable that is in different places."""
+    form, value = die.attributes[dw.LOCATION]
+    return _entries(die.unit, form, int(value))
+
+
 def _own(die: Die, attribute: int) -> tuple[Die, tuple[int, Any]] | None:
     found = die.attributes.get(attribute)
     return None if found is None else (die, found)

@@ -10,10 +10,11 @@ from bisect import bisect_right
 from pystap.debuginfo import dw
 from pystap.debuginfo.die import Die
 from pystap.debuginfo.lines import LineTable
+from pystap.debuginfo.location import locations
 from pystap.debuginfo.ranges import ranges_of
 
 _ASSEMBLERS = (0x8001, 0x31)  # DW_LANG_Mips_Assembler, DW_LANG_Assembly
-_DW_OP_FBREG = 0x91
+_REGISTERS = [bytes([code]) for code in range(0x50, 0x70)]  # DW_OP_reg0 to reg31
 
 
 def unoptimized(function: Die) -> bool:
@@ -39,6 +40,13 @@ def prologue_end(table: LineTable, function: Die, pc: int) -> int:
 
 
 def _on_the_stack(function: Die) -> bool:
-    """Whether all parameters are in the frame from the first instruction to the last: optimized code moves them."""
-    found = [d.get(dw.LOCATION) for d in function.children() if d.tag == dw.FORMAL_PARAMETER]
-    return bool(found) and all(isinstance(place, bytes) and place[:1] == bytes([_DW_OP_FBREG]) for place in found)
+    """Whether no parameter is in a register: it was stored before it can be read, by whatever code does that."""
+    found = [d for d in function.children() if d.tag == dw.FORMAL_PARAMETER and dw.LOCATION in d.attributes]
+    return bool(found) and not any(_in_register(d) for d in found)
+
+
+def _in_register(parameter: Die) -> bool:
+    place = parameter.get(dw.LOCATION)
+    if not isinstance(place, bytes):
+        place = next((expression for _, _, expression in locations(parameter)), b"")
+    return place[:1] in _REGISTERS

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Data = Any  # bytes, bytearray or memoryview: what struct.unpack_from and indexing take
 
 _SHT_RELA = 4
+_UNIT_TYPE, _UNIT_SPLIT_TYPE = 2, 6  # DW_UT_type, DW_UT_split_type
 _X86_64, _AARCH64 = 62, 183
 # relocation type -> bytes written, for those that debug sections have
 _WIDTHS = {_X86_64: {1: 8, 10: 4, 11: 4, 24: -8, 2: -4}, _AARCH64: {257: 8, 258: 4, 260: -8, 261: -4}}
@@ -98,6 +99,21 @@ class Sections:
     def die(self, offset: int) -> Die:
         """The DIE at an offset of .debug_info."""
         return self.unit_of(offset).die(offset)
+
+    def type_at(self, signature: int) -> Die | None:
+        """The type that lies in a unit of its own (-fdebug-types-section), by its signature."""
+        place = self._signatures.get(signature)
+        return self.die(place) if place is not None else None
+
+    @cached_property
+    def _signatures(self) -> dict[int, int]:
+        found = {}
+        for offset in self.unit_offsets:
+            version, kind = struct.unpack_from("<HB", self.info, offset + 4)
+            if version >= 5 and kind in (_UNIT_TYPE, _UNIT_SPLIT_TYPE):
+                signature, place = struct.unpack_from("<QI", self.info, offset + 12)
+                found[signature] = offset + place
+        return found
 
     @cached_property
     def shared(self) -> Sections:

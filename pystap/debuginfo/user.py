@@ -326,12 +326,12 @@ class UserObject:
     def dwarf(self) -> UserDwarf | None:
         """The DWARF of the file or of its debug file; None where there is none."""
         elf = self._debug_elf if self.elf.section(".debug_info") is None else self.elf
-        if elf is None or elf.section(".debug_info") is None:
+        if elf is None or elf.section(".debug_info") is None or self._is_split:
             return None
         sections = Sections(elf, whole_paths=True)
         build_id = self.elf.build_id()
         if build_id and len(sections.info) > _WORTH_CACHING:
-            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", f"{FORMAT}-user-2")))
+            return UserDwarf(self, sections, open_index(sections, build_id, paths.cache("dwarf", f"{FORMAT}-user-3")))
         return UserDwarf(self, sections, index_in_memory(sections))
 
     @cached_property
@@ -349,9 +349,21 @@ class UserObject:
             found = fetch(self.elf.build_id(), self.path)
             if found is not None:
                 self._debug_elf = self._of_this_build(found)
-                for known in ("dwarf", "functions", "demangled", "_by_address", "sorted_functions"):
+                for known in ("dwarf", "functions", "demangled", "_by_address", "_aliases", "_is_split", "sorted_functions"):
                     self.__dict__.pop(known, None)
         return self.dwarf
+
+    @cached_property
+    def _is_split(self) -> bool:
+        """Whether what its units say is in .dwo files (-gsplit-dwarf), which are not read: only skeletons are here."""
+        elf = self._debug_elf if self.elf.section(".debug_info") is None else self.elf
+        if elf is None or elf.section(".debug_info") is None:
+            return False
+        sections = Sections(elf)
+        roots = (sections.unit(offset).root for offset in sections.unit_offsets)
+        return bool(sections.unit_offsets) and all(
+            dw.DWO_NAME in r.attributes or dw.GNU_DWO_NAME in r.attributes for r in roots
+        )
 
     @cached_property
     def _debug_elf(self) -> Elf | None:
@@ -381,6 +393,8 @@ class UserObject:
     @property
     def advice(self) -> str:
         """The command that brings its debug-info, and where it was looked for."""
+        if self._is_split:
+            return f"debug-info of {self.path}: it is in .dwo files, which are not read; compile without -gsplit-dwarf"
         from pystap.debuginfo.missing import looked_for
 
         package = _package_of(self.path)

@@ -173,7 +173,8 @@ class _Part:
     def spelt(self, form: str, address: Address) -> str:
         """process("/bin/x").function("f@/src/x.c:12")"""
         where = f"@{address.file}:{address.line}" if address.file else ""
-        return f'{self.place.prefix}.{form}("{address.function}{where}")'
+        function = address.function.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{self.place.prefix}.{form}("{function}{where}")'
 
 
 def _by_dwarf(request: Request, part: _Part, spec: Spec, names: list[str]) -> Iterator[Resolved]:

@@ -25,6 +25,8 @@ PROGRAMS = {
     "marks": "-g -O0 marks.c",
     "twists": "-g -O2 -pthread twists.c",
     "variables": "-g -O2 variables.c",
+    "klass": "-g -O2 klass.cpp -lstdc++",
+    "classes": "-g -O2 -std=c++17 classes.cpp -lstdc++",
 }
 OWN = (
     ("-L", 'process("assembly").function("*")'),
@@ -47,6 +49,8 @@ OWN = (
     ("-L", 'process("twists").function("*").call'),
     ("-L", 'process("variables").function("*@*")'),
     ("-L", 'process("variables").statement("*@*:*")'),
+    ("-L", 'process("klass").function("*@*")'),  # methods where they are defined, not where they are declared
+    ("-L", 'process("classes").function("*@*").call'),  # lambdas, constructors that nobody wrote
 )
 PYTHON = os.path.realpath("/usr/bin/python3")
 LIBSTDCXX = "/usr/lib/x86_64-linux-gnu/libstdc++.so.6*.*.*"
