@@ -35,8 +35,10 @@ from pystap.diagnostics import StapError, Unresolved
 from pystap.ir.nodes import Expr, Space, SymbolAddress
 
 DEBUG_ROOTS = (Path("/usr/lib/debug"), Path("/usr/local/lib/debug"))
+_OBJECT = 1  # STT_OBJECT
 _FUNCTION = 2  # STT_FUNC; a function that is chosen at load time (STT_GNU_IFUNC) is nowhere itself
 _DW_OP_DEREF = b"\x06"
+_DERIVED = ("dwarf", "functions", "demangled", "_by_address", "_aliases", "_is_split", "sorted_functions")
 _WORTH_CACHING = 1 << 20  # bytes of .debug_info
 
 _opened: dict[str, str] = {}
@@ -209,6 +211,15 @@ class UserObject:
                 return address - s.address + s.offset
         return None
 
+    def is_loaded(self, address: int) -> bool:
+        """Whether a link-time address is one of the object's own, in memory."""
+        return any(s.address <= address < s.address + s.memory_size for s in self._loads)
+
+    @property
+    def code_start(self) -> int:
+        """Where the first segment with code begins, link-time: the kernel's mm->start_code, less where it is loaded."""
+        return min((s.address for s in self._loads if s.flags & 1), default=0)
+
     @cached_property
     def text_bias(self) -> int:
         """Link-time address minus file offset of the code's segment."""
@@ -250,6 +261,16 @@ class UserObject:
         for (name, _), function in sorted(found.items()):
             table.setdefault(name, []).append(function)
         return table
+
+    def data_symbols(self, name: str) -> list[Symbol]:
+        """The variables of that name in the symbol tables; those of threads, which lie elsewhere in each, are none."""
+        return [s for s in self._symbols() if s.kind == _OBJECT and s.section and s.name.partition("@")[0] == name]
+
+    def similar_data(self, name: str) -> list[str]:
+        """Names of variables near one that is not there."""
+        from difflib import get_close_matches
+
+        return get_close_matches(name, {s.name for s in self._symbols() if s.kind == _OBJECT}, 5)
 
     def exports(self, name: str) -> bool:
         """Whether other files can call a function by that name."""
@@ -349,7 +370,7 @@ class UserObject:
             found = fetch(self.elf.build_id(), self.path)
             if found is not None:
                 self._debug_elf = self._of_this_build(found)
-                for known in ("dwarf", "functions", "demangled", "_by_address", "_aliases", "_is_split", "sorted_functions"):
+                for known in _DERIVED:
                     self.__dict__.pop(known, None)
         return self.dwarf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pystap.providers.base import Provider
 from pystap.providers.begin import Begin, Never
-from pystap.providers.hwbreakpoint import KernelData, UserData
+from pystap.providers.hwbreakpoint import KernelData
 from pystap.providers.kernel_function import KernelFunction
 from pystap.providers.kprobe import Kprobe
 from pystap.providers.mark import MarkPoints
@@ -15,6 +15,7 @@ from pystap.providers.procfs import Procfs
 from pystap.providers.timer import Timer
 from pystap.providers.tracepoint import KernelTrace
 from pystap.providers.uprobe import Uprobe
+from pystap.providers.watch import ProcessData
 
 PROVIDERS: tuple[Provider, ...] = (
     Begin(),
@@ -26,7 +27,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Netfilter(),
     Perf(),
     KernelData(),
-    UserData(),
+    ProcessData(),
     Procfs(),
     Uprobe(),
     MarkPoints(),

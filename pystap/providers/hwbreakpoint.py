@@ -10,7 +10,7 @@ from pystap.diagnostics import Unresolved
 from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.kprobe import ANCHOR
 
-_LENGTHS = (1, 2, 4, 8)
+LENGTHS = (1, 2, 4, 8)
 _KERNEL = 1 << 63  # the lowest address of its half
 
 
@@ -42,7 +42,7 @@ class KernelData:
         names = [c.name for c in request.point.components]
         writes_only = names[-1] == "write"
         where = request.arguments[0]
-        length = _length(request.arguments[1]) if "length" in names else None
+        length = checked_length(request.arguments[1]) if "length" in names else None
         if isinstance(where, str):
             site = _at_symbol(request, where, length, writes_only)
         else:
@@ -50,26 +50,9 @@ class KernelData:
         yield Resolved(site, NoScope(), str(request.point), context="kernel")
 
 
-class UserData:
-    """process.data, process("PATH").data and process(PID).data: refused, with what serves instead."""
-
-    patterns: ClassVar[tuple[str, ...]] = tuple(
-        f"{process}.data({where}){length}.{access}"
-        for process in ("process", "process(str)", "process(num)")
-        for where, length in (("str", ""), ("num", "[.length(num)]"))
-        for access in ("write", "rw")
-    )
-
-    def resolve(self, request: Request) -> Iterable[Resolved]:
-        """Always raises Unresolved."""
-        raise Unresolved(
-            "memory of processes is not watched, only the kernel's (kernel.data); "
-            'probe the lines that write it: process("PATH").statement("*@FILE:LINE")'
-        )
-
-
-def _length(length: int | str) -> int:
-    if length not in _LENGTHS:
+def checked_length(length: int | str) -> int:
+    """A length that debug registers can watch; raises Unresolved for others."""
+    if length not in LENGTHS:
         raise Unresolved(f"length must be one of 1, 2, 4, 8, not {length}")
     return int(length)
 
@@ -77,7 +60,7 @@ def _length(length: int | str) -> int:
 def _at_address(address: int, length: int, writes_only: bool) -> DataSite:
     if address < _KERNEL:
         raise Unresolved(f"{address:#x} is not an address of the kernel's memory")
-    _require_aligned(address, length)
+    require_aligned(address, length)
     return DataSite(None, address, length, writes_only)
 
 
@@ -91,11 +74,12 @@ def _at_symbol(request: Request, name: str, length: int | None, writes_only: boo
     if not symbol.address or not anchor.address:
         raise Unresolved(f"the address of '{name}' is not known")
     if length is None:
-        length = [n for n in _LENGTHS if n <= max(symbol.size, 1) and symbol.address % n == 0][-1]
-    _require_aligned(symbol.address, length)
+        length = [n for n in LENGTHS if n <= max(symbol.size, 1) and symbol.address % n == 0][-1]
+    require_aligned(symbol.address, length)
     return DataSite(name, (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, length, writes_only)
 
 
-def _require_aligned(address: int, length: int) -> None:
+def require_aligned(address: int, length: int) -> None:
+    """Raises Unresolved for a place that debug registers cannot watch as a whole."""
     if address % length:
         raise Unresolved(f"a watched place of {length} bytes must be aligned to {length}, and {address:#x} is not")

@@ -38,6 +38,8 @@ PROGRAMS = {
     "waits": ("-g -O1 -static", "waits.c"),
     "values": ("-g -O1", "values.c"),
     "touch": ("-g -O1 -pthread", "touch.c"),
+    "watched": ("-g -O1 -pthread", "watched.c"),
+    "watched_fixed": ("-g -O1 -pthread -no-pie", "watched.c"),
     "klass": ("-g -O1", "klass.cpp"),
     "klass_bare": ("-O1", "klass.cpp"),
     "variables0": ("-g -O0", "variables.c"),

@@ -441,9 +441,3 @@ def test_backtrace_through_a_signal(bench: Bench) -> None:
     lines = bench.run(script, "PROGRAMS/twists", "-d", "/usr/lib/x86_64-linux-gnu/libc.so.6")
     names = [line.partition("+")[0] for line in lines]
     assert names.index("handler") < names.index("interrupted") < names.index("main") < names.index("_start")
-
-
-@pytest.mark.parametrize("point", ["process.data(4096).length(4).rw", 'process("/bin/sh").data("x").write'])
-def test_memory_of_processes_is_not_watched(capsys: pytest.CaptureFixture[str], point: str) -> None:
-    assert cli.main(["-p2", "-e", f"probe {point} {{}}"]) == 1
-    assert "memory of processes is not watched, only the kernel's (kernel.data)" in capsys.readouterr().err

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * perf_task.h: perf counters of the tasks that run given programs: samples when
- * they overflow (perf_counter.h), and their values, read by handlers that run
- * in such a task. A task gets its counters on its way to user mode from the
+ * they overflow (perf_counter.h), their values, read by handlers that run in
+ * such a task, and accesses to their memory (watch.h). A task gets its counters on its way to user mode from the
  * fork or exec that made it what it is, before its first instruction there,
  * and loses them when it ends or executes something else: work of its own,
  * which may sleep, does both. Reading may happen in any context, takes no lock
@@ -22,6 +22,13 @@ struct stap_perf_task_site {
 	struct stap_perf_counter counter;
 	const char *program;	/* of the tasks that are counted */
 	u32 key;		/* which @perf("...") reads it, or 0 */
+	u64 address;		/* of memory that is watched: link-time, or where it is */
+	u64 base;		/* where the program's code begins, link-time */
+	u8 length;		/* 0: nothing is watched */
+	bool writes_only;
+	bool inside;		/* the program: the address is link-time */
+	pid_t process;		/* of this one only, as the runner knows it; or 0 */
+	bool targets;		/* of the session's target and its children only */
 };
 
 /* The counters of one task. */
@@ -37,12 +44,16 @@ static const struct stap_perf_task_site stap_perf_task_sites[];
 static const unsigned int stap_perf_task_count;
 static struct inode *stap_perf_task_programs[];	/* of each site, held */
 static bool stap_perf_task_refused[];		/* sites that this kernel has no counters for */
+static pid_t stap_perf_task_processes[];	/* of each site: the process it is limited to */
+
+#include "watch.h"
 
 static DEFINE_HASHTABLE(stap_perf_tasks, 8);
 static DEFINE_SPINLOCK(stap_perf_tasks_lock);
 static atomic_t stap_perf_tasks_pending;	/* work that has been given to tasks */
 static bool stap_perf_tasks_closing;
 static bool stap_perf_tasks_worked;
+static bool stap_perf_tasks_targets;	/* that some sites are limited to the target, which is known */
 
 /* --- the table ------------------------------------------------------------------------------------------- */
 
@@ -112,6 +123,32 @@ static bool stap_perf_task_fits(const struct inode *program)
 	return false;
 }
 
+static bool stap_perf_task_counts(unsigned int i, const struct task_struct *task, const struct inode *program)
+{
+	const struct stap_perf_task_site *site = &stap_perf_task_sites[i];
+
+	if (stap_perf_task_programs[i] != program || READ_ONCE(stap_perf_task_refused[i]))
+		return false;
+	if (site->process && stap_perf_task_processes[i] != task->tgid)
+		return false;
+	return !site->targets || stap_processes_has(&stap_targets, task->tgid);
+}
+
+/* Of a task that the caller holds; NULL where it ends. */
+static struct perf_event *stap_perf_task_create(unsigned int i, struct task_struct *task)
+{
+	const struct stap_perf_task_site *site = &stap_perf_task_sites[i];
+	struct perf_event *event;
+
+	event = site->length ? stap_watch_create(site, task) : stap_perf_create(&site->counter, -1, task);
+	if (!IS_ERR(event))
+		return event;
+	if (site->length && PTR_ERR(event) != -ESRCH && !xchg(&stap_perf_task_refused[i], true))
+		stap_session_message(STAP_ITEM_WARNING, "Hwbkpt probe %s: registration error (rc %ld)",
+				     site->counter.probe->point, PTR_ERR(event));
+	return NULL;
+}
+
 /* Gives a task, which the caller holds, the counters of what it runs. */
 static void stap_perf_task_add(struct task_struct *task, const struct inode *program)
 {
@@ -121,13 +158,9 @@ static void stap_perf_task_add(struct task_struct *task, const struct inode *pro
 	if (!t)
 		return;
 	t->task = get_task_struct(task);
-	for (i = 0; i < stap_perf_task_count; i++) {
-		if (stap_perf_task_programs[i] != program || stap_perf_task_refused[i])
-			continue;
-		t->events[i] = stap_perf_create(&stap_perf_task_sites[i].counter, -1, task);
-		if (IS_ERR(t->events[i]))	/* it ends */
-			t->events[i] = NULL;
-	}
+	for (i = 0; i < stap_perf_task_count; i++)
+		if (stap_perf_task_counts(i, task, program))
+			t->events[i] = stap_perf_task_create(i, task);
 	if (!stap_perf_task_insert(t))
 		stap_perf_task_free(t);
 }
@@ -294,7 +327,10 @@ static int stap_perf_task_prepare(unsigned int i)
 				     name);
 		return -ENOENT;
 	}
-	stap_perf_task_try(i);
+	if (stap_perf_task_sites[i].length)
+		stap_perf_task_processes[i] = stap_process_of(stap_perf_task_sites[i].process);
+	else
+		stap_perf_task_try(i);
 	return 0;
 }
 
@@ -336,6 +372,17 @@ static void stap_perf_tasks_drop(void)
 		gone = t->gone;
 		stap_perf_task_free(t);
 	}
+	synchronize_rcu();	/* debug exceptions that are being handled */
+}
+
+static bool stap_perf_tasks_ask_targets(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < stap_perf_task_count; i++)
+		if (stap_perf_task_sites[i].targets)
+			return true;
+	return false;
 }
 
 static void stap_perf_task_stop(void)
@@ -354,13 +401,19 @@ static void stap_perf_task_stop(void)
 		iput(stap_perf_task_programs[i]);
 		stap_perf_task_programs[i] = NULL;
 	}
+	if (stap_perf_tasks_targets)
+		stap_targets_stop();
+	stap_perf_tasks_targets = false;
 }
 
 static int stap_perf_task_start(void)
 {
 	unsigned int i;
-	int error = 0;
+	int error = stap_perf_tasks_ask_targets() ? stap_targets_start() : 0;
 
+	if (error)
+		return error;
+	stap_perf_tasks_targets = stap_perf_tasks_ask_targets();
 	for (i = 0; !error && i < stap_perf_task_count; i++)
 		error = stap_perf_task_prepare(i);
 	for (i = 0; !error && i < ARRAY_SIZE(stap_perf_task_hooks); i++)
