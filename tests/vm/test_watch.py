@@ -57,12 +57,15 @@ def test_attached_to_a_program(bench: Bench) -> None:
         probe process("PROGRAMS/watched").data("counter").write { println("written ", pid() == target()) }
         probe process.data("first").rw { println("target's ", pid() == target()) }
         probe process.end { if (pid() == target()) exit() }
+        probe timer.ms(200) { system(ticks++ ? "touch /tmp/w.go" : "touch /tmp/w.other") }
+        global ticks
     """
     module = bench.compile(script, "-c", f"{bench.programs}/watched")
     guest = bench.guest()
     guest.put("/tmp/w.ko", module.read_bytes())
+    guest.sh("rm -f /tmp/w.go /tmp/w.other")
     program = f"{bench.programs}/watched"
-    start = f"{program} again slow & sleep 0.3; {program} again slow & echo $! > /tmp/w.pid"
+    start = f"{program} again /tmp/w.other & {program} again /tmp/w.go & echo $! > /tmp/w.pid"
     done = guest.sh(f"{start}; {RUNNER} -x $(cat /tmp/w.pid) /tmp/w.ko", timeout=60)
     lines = done.stdout.decode().splitlines()
     assert sorted(lines) == ["target's 1", "written 0", "written 1"]

@@ -24,8 +24,8 @@ int main(int argc, char **argv)
 	pthread_t thread;
 
 	if (argc > 1) {
-		if (argc > 2)
-			sleep(1);
+		while (argc > 2 && access(argv[2], F_OK))
+			usleep(10000);
 		counter = 40;
 		first = 2;
 		return 0;
