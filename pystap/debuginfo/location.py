@@ -70,10 +70,19 @@ def location_at(die: Die, pc: int, attribute: int = dw.LOCATION) -> bytes:
     owner, (form, value) = found
     if form in (dw.F_EXPRLOC, dw.F_BLOCK, dw.F_BLOCK1, dw.F_BLOCK2, dw.F_BLOCK4):
         return bytes(value)
+    elsewhere = []
     for low, high, expression in _entries(owner.unit, form, int(value)):
         if low <= pc < high and expression:
             return expression
-    raise Unresolved(f"'{die.name}' was optimized out here: its value is not kept at this address")
+        elsewhere.append((low, high))
+    raise Unresolved(
+        f"not accessible at this address (pc: {pc:#x}) [man error::dwarf]", hint=_where_else(die.name, elsewhere)
+    )
+
+
+def _where_else(name: str, ranges: list[tuple[int, int]]) -> str:
+    listed = ", ".join(f"[{low:#x},{high:#x}]" for low, high in ranges)
+    return f"'{name}' is optimized out here; alternative locations: {listed}" if listed else f"'{name}' is nowhere kept"
 
 
 def locations(die: Die) -> Iterator[tuple[int, int, bytes]]:

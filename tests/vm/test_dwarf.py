@@ -114,6 +114,29 @@ def test_a_line_without_code_says_which_have_some(bench: Bench, capsys: pytest.C
     assert re.search(r"no line records for fs/read_write\.c:1 \[man error::dwarf\] \(try :\d+\)", said)
 
 
+def test_a_value_that_is_not_kept(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """As stap says it, with where it is kept; `?` in $$locals, 0 where it is asked for all the same."""
+    points = '"pipe_write@fs/pipe.c:*"'
+    assert cli.main(["-r", bench.series, "-L", f"kernel.statement({points})"]) == 0
+    listed = capsys.readouterr().out
+    without = [line for line in listed.splitlines() if "$total_len" not in line and "$pipe:" in line]
+    places = [line.partition(" ")[0] for line in without]
+    assert cli.main(["-p2", "-r", bench.series, "-e", f"probe {places[0]} {{ println($total_len) }}"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"not accessible at this address \(pc: 0x[0-9a-f]{16}\) \[man error::dwarf\]: identifier '", said)
+    assert re.search(r"'total_len' is optimized out here; alternative locations: \[0x[0-9a-f]{16},0x", said)
+    script = f"""
+        probe {", ".join(places)} {{ if (execname() == "cat") {{ println($total_len); println($$locals); exit() }} }}
+    """
+    done = bench.run(script, "cat /proc/uptime | cat > /dev/null", "--skip-badvars")
+    refused = [line for line in done.stderr.decode().splitlines() if "registration error" not in line]
+    assert (refused, done.status) == ([], 0), "the kernel has no probes on its static calls"
+    zero, shown = done.stdout.decode().splitlines()
+    assert zero == "0"
+    assert " total_len=? " in shown
+    assert re.search(r" pipe=0x[0-9a-f]{16} ", shown)
+
+
 def test_debuginfo_of_another_build_is_refused(bench: Bench, tmp_path: Path) -> None:
     from pystap.debuginfo.opening import open_kernel
     from pystap.diagnostics import StapError
