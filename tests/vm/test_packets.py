@@ -7,6 +7,7 @@ and a bridged one (sa and sb of br0). `net sniff` shows what tcpdump would: each
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import struct
 from collections import Counter
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from pystap import cli
+from pystap import cli, paths
 from pystap.run import binaries
+from pystap.run.program import libraries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.cc import compile_c
 from tests.support.kernels import RUNNER, available, can_boot
@@ -25,6 +27,7 @@ from tests.support.kernels import RUNNER, available, can_boot
 pytestmark = pytest.mark.vm
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "packets"
+TC = shutil.which("tc") or "/usr/sbin/tc"
 BPDU = bytes.fromhex("4242030000000001800100112233445500000004800200112233446680030100140002000f00")
 LINKS = "for p in 1 $(cat /tmp/a) $(cat /tmp/b); do nsenter -t $p -n ip link; done"
 
@@ -42,8 +45,9 @@ class Lab:
             kernel = available(self.series)
             assert kernel is not None
             net = compile_c((HERE / "user" / "net.c").read_text(), "-static", "-O1", name="net.c")
-            files = {RUNNER: binaries.runner(), "/bin/net": net}
-            guest = Guest(kernel, modules=("veth", "bridge", "dummy"), files=files, cpus=2)
+            files = {RUNNER: binaries.runner(), "/bin/net": net, "/usr/local/sbin/tc": Path(TC)}
+            modules = ("veth", "bridge", "dummy", "sch_netem")
+            guest = Guest(kernel, modules=modules, files=files, host_files=tuple(libraries(TC)), cpus=2)
             guest.__enter__()
             self.guests[self.series] = guest
             guest.put("/tmp/lab", (SCRIPTS / "lab.sh").read_bytes())
@@ -322,6 +326,43 @@ def test_counters_of_ip_and_tcp(lab: Lab) -> None:
     assert {line for line in lines if line.startswith("cut")} == {
         "cut 127.0.0.1 2", "cut 10.1.0.2 1", "cut 10.2.0.2 1",
     }  # fmt: skip
+
+
+LOSES = """/usr/local/sbin/tc qdisc add dev rb root netem loss 10%
+/usr/local/sbin/tc qdisc add dev ra root netem loss 10%
+for k in 1 2 3 4; do a net tcp 10.2.0.2 4242 30000 & done
+for k in 1 2; do a net tcp fd02::2 4242 30000 & done
+wait
+/usr/local/sbin/tc qdisc del dev rb root
+/usr/local/sbin/tc qdisc del dev ra root
+under_way() { nsenter -t $1 -n cat /proc/net/tcp /proc/net/tcp6 | awk '$4 !~ /st|0A|06/' | grep -q .; }
+while under_way $(cat /tmp/a) || under_way $(cat /tmp/b); do sleep 0.1; done
+"""
+SENT_AGAIN = """
+global seen, others
+probe tcpmib.RetransSegs {
+    seen += op
+    others += op < 0 || !sk || key != tcpmib_local_port(sk) * !!op
+}
+probe end {
+    foreach (port in RetransSegs)
+        by_port += RetransSegs[port]
+    printf("seen %d\\nby port %d\\nothers %d\\n", seen, by_port, others)
+}
+"""
+
+
+def test_segments_sent_again(lab: Lab) -> None:
+    """Where networks lose a tenth of all packets, the example and tcpmib count /proc/net/snmp's RetransSegs."""
+    lab.guest()
+    before = counters(lab)
+    example = (paths.tapsets().parent / "examples" / "tcp_retransmissions.stp").read_text()
+    lines = lab.lines(example + SENT_AGAIN, LOSES, "-DMAXTRYLOCK=100000")
+    after = counters(lab)
+    again = after["RetransSegs"] - before["RetransSegs"]
+    assert again > 0
+    assert sum(int(line.split()[1]) for line in lines if line.startswith(("10.", "fd0"))) == again
+    assert lines[-4:] == [f"retransmissions: {again}", f"seen {again}", f"by port {again}", "others 0"]
 
 
 TALKS = "net tcp 10.2.0.2 4242 100; net tcp fd02::2 4242 200; net udp 10.2.0.2 53 60; net udp fd02::2 53 61"
