@@ -36,7 +36,7 @@ class Dwarf(DwarfCode):
         kind, _, short = name.strip().rpartition(" ")
         for offset in self.sections.unit_offsets:
             for die in self.sections.unit(offset).root.children():
-                if die.tag in TYPE_TAGS and die.name == short and _named(die, kind) and not die.get(dw.DECLARATION):
+                if die.tag in TYPE_TAGS and die.name == short and is_type(die, kind):
                     return self.types.at(die)
         raise Unresolved(f"type definition '{name}' not found in '{self.module or 'kernel'}'")
 
@@ -51,16 +51,24 @@ class Dwarf(DwarfCode):
 
     def variable(self, name: str, unit: str | None = None) -> Root:
         """A global or static variable, of a unit (a file, by its path's tail) where one is given."""
-        found = self.index.variables(name)
+        found = self._variables(name)
         chosen = [e for e in found if unit is None or self._in_unit(e, unit)]
         declared = self._declared(name) if not found and unit is None else None
         if declared is not None:
             return declared
         if not chosen:
             where = f"'{self.module or 'kernel'}'" + (f", in unit '{unit}'" if unit else "")
-            raise Unresolved(f"unable to find global '{name}' in {where}", [f"{e.name}@{e.file}" for e in found])
+            similar = [f"{e.name}@{e.file}" for e in found] or self._similar_variables(name)
+            raise Unresolved(f"unable to find global '{name}' in {where}", similar)
         best = min(chosen, key=lambda e: not e.external)
         return self.root_of(self.sections.die(best.die), self._no_frame())
+
+    def _variables(self, name: str) -> list[Entry]:
+        return self.index.variables(name)
+
+    def _similar_variables(self, name: str) -> list[str]:
+        """Names that may have been meant; the kernel's are looked for by who asks for them."""
+        return []
 
     def _declared(self, name: str) -> Root | None:
         """A symbol of a linker script or of assembly, with the type that a declaration gives it."""
@@ -209,8 +217,11 @@ def _enums(root: Die) -> Iterator[Die]:
 _HOLD_ENUMS = (dw.STRUCTURE_TYPE, dw.UNION_TYPE, dw.CLASS_TYPE, dw.NAMESPACE)
 
 
-def _named(die: Die, kind: str) -> bool:
-    known = TYPE_TAGS[die.tag]
+def is_type(die: Die, kind: str) -> bool:
+    """Whether a DIE defines a type of a kind (struct, class, union, enum; "" for any but an enum)."""
+    known = TYPE_TAGS.get(die.tag)
+    if known is None or die.get(dw.DECLARATION):
+        return False
     return known == kind or (kind == "" and known != "enum") or {known, kind} == {"struct", "class"}
 
 

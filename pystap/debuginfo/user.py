@@ -23,12 +23,13 @@ from pystap.debuginfo.cfa import Frames
 from pystap.debuginfo.ctype import CType, FunctionType, Lazy, Struct, strip
 from pystap.debuginfo.demangle import demangle, fits, scoped
 from pystap.debuginfo.die import Die
-from pystap.debuginfo.dwarf import Covering, Dwarf
+from pystap.debuginfo.dwarf import Covering, Dwarf, is_type
 from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
 from pystap.debuginfo.index import FORMAT, Entry, Index, index_in_memory, open_index
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths
 from pystap.debuginfo.prologue import unoptimized
 from pystap.debuginfo.ranges import entry_pc, ranges_of
+from pystap.debuginfo.scopes import around, lies_in, members, spelt
 from pystap.debuginfo.sections import Data, Sections
 from pystap.debuginfo.spec import Spec
 from pystap.diagnostics import StapError, Unresolved
@@ -158,15 +159,37 @@ class UserDwarf(Dwarf):
 
     def _scopes(self, offset: int) -> list[str]:
         """The namespaces and classes around a function's declaration, outermost first."""
-        declared = self.sections.die(offset).origin()
-        target = declared.offset
-        names: list[str] = []
-        block: Die | None = declared.unit.root
-        while block is not None:
-            block = next((d for d in block.children() if d.offset < target < d.past()), None)
-            if block is not None and block.tag in _SCOPES:
-                names.append(block.name)
-        return names
+        return [scope.name for scope in around(self.sections.die(offset).origin())]
+
+    def type(self, name: str) -> CType:
+        """A type by name, which may say its namespaces and classes."""
+        try:
+            return super().type(name)
+        except Unresolved:
+            kind, _, short = name.strip().rpartition(" ")
+            for die in members(self.sections, *scoped(short)):
+                if is_type(die, kind):
+                    return self.types.at(die)
+            raise
+
+    def _variables(self, name: str) -> list[Entry]:
+        """The variables that a name means: of namespaces and classes too; before these, those that are in none."""
+        wanted, short = scoped(name)
+        found = [(e, around(self.sections.die(e.die).origin())) for e in self.index.variables(short)]
+        outermost = [e for e, scopes in found if not scopes]
+        return outermost if outermost and not wanted else [e for e, scopes in found if lies_in(scopes, wanted)]
+
+    def _similar_variables(self, name: str) -> list[str]:
+        short = scoped(name)[1]
+        found = [(e, around(self.sections.die(e.die).origin())) for e in self.index.variables(short)]
+        return list(dict.fromkeys("::".join([*spelt(scopes), e.name]) for e, scopes in found))
+
+    def _declared(self, name: str) -> Root | None:
+        """A static member that is a constant and nowhere in memory."""
+        for die in members(self.sections, *scoped(name)) if "::" in name else ():
+            if dw.CONST_VALUE in die.attributes and die.tag in (dw.VARIABLE, dw.MEMBER):
+                return self.root_of(die, self._no_frame())
+        return None
 
     def _alike(self, spec: Spec) -> Iterator[Iterator[Entry]]:
         return (iter((entry,)) for entry in self._entries(spec))
@@ -189,9 +212,6 @@ class UserDwarf(Dwarf):
         found = root.attributes.get(dw.COMP_DIR)
         folder = root.unit.string(*found) if found else ""
         return os.path.normpath(os.path.join(folder, file)) if folder.startswith("/") else os.path.join(folder, file)
-
-
-_SCOPES = (dw.NAMESPACE, dw.CLASS_TYPE, dw.STRUCTURE_TYPE, dw.UNION_TYPE)
 
 
 class UserObject:

@@ -168,6 +168,33 @@ def test_classes(bench: Bench, program: str) -> None:
     ]
 
 
+NAMES = """
+    probe process("PROGRAMS/classes?").function("inherited") {
+        printf("#%d %d ", @var("shop::Item::shared"), @var("Item::limit"))
+        printf("%s %d %d\\n", user_string(@var("shop::Item::made")), @var("shop::counter"), @var("counter"))
+        printf("#%d %d ", @var("shop::hidden"), @var("(anonymous namespace)::hidden@classes.cpp"))
+        printf("%d %s %d\\n", @var("::counter"), @var("shop::deep::part")$, @var("shop::own"))
+        printf("#%d %d\\n", @cast($d, "shop::Diamond")->left, @cast(&@var("deep::part"), "shop::deep::Part")->y)
+        printf("#%d %d\\n", @defined(@var("counter::shop")), @defined(@var("::shared")))
+    }
+    probe process("PROGRAMS/classes?").function("operator()") {
+        printf("#%d %d %d\\n", @var("shop::hidden"), @var("::counter"), @var("own"))
+    }
+"""
+
+
+@pytest.mark.parametrize("program", ["classes0", "classes1"])
+def test_names_in_classes_and_namespaces(bench: Bench, program: str) -> None:
+    """Static members, in memory or constants; variables of namespaces, anonymous ones too, and of threads; types."""
+    assert _said(bench.run(NAMES, f"PROGRAMS/{program}"), "#") == [
+        "77 19 here 12 1000",
+        "-3 -3 1000 {.x=1, .y=2} 5",
+        "6 2",
+        "0 0",
+        "-34 966 6",
+    ]
+
+
 CASTS = """
     probe process("PROGRAMS/variables?").function("structs") {
         printf("#%d %d\\n", @cast($p, "struct all", "PROGRAMS/variables1")->i,

@@ -23,6 +23,8 @@ class Item : public Base, public Other {
 public:
 	int member;
 	static int shared;
+	static const int limit = 19;
+	static inline const char *made = "here"; // defined where it is used
 	double weight = 2.5;
 	char *text = const_cast<char *>("text");
 	char name[6] = "abc";
@@ -47,6 +49,15 @@ public:
 };
 int Item::shared = 77;
 thread_local int own = 5;
+int counter = 12;
+namespace {
+	volatile int hidden = -3;
+}
+namespace deep {
+	struct Part {
+		int x = 1, y = 2;
+	} part;
+}
 
 template <typename T, int N> struct Box {
 	T items[N];
@@ -87,6 +98,8 @@ template <typename T> __attribute__((noinline)) T twice(T x)
 }
 }
 
+int counter = 1000;
+
 int main()
 {
 	int n = 42;
@@ -106,6 +119,9 @@ int main()
 	box.get(1);
 	shop::inherited(&k, &d);
 	shop::own++;
+	shop::hidden -= shop::Item::limit + shop::counter++;
+	counter += shop::hidden;
+	n += shop::Item::made[0] == 0;
 	auto lambda = [&n, s](int z) __attribute__((noinline)) { return printf("%d %s\n", n + z, s.c_str()); };
 	return lambda(6) == 0;
 }
