@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from pystap.debuginfo.elf import Elf, Section
 from pystap.diagnostics import Unresolved
-from pystap.ir.nodes import Binary, Const, Expr, Field, Load, Space
+from pystap.ir.nodes import Binary, Compare, Const, Expr, Field, Load, Space
 
 _X86_64 = 62
 _ET_EXEC = 2
@@ -20,6 +20,7 @@ _RELA = 4
 _DTPMOD64, _TPOFF64 = 16, 18
 _SYMBOLIC_FLAGS, _PIE = 0x6FFFFFFB, 0x08000000  # DT_FLAGS_1, DF_1_PIE
 _DTV = 8  # glibc's and musl's thread header: {itself, the vector of blocks, ...}
+_DTV_ENTRY = 16
 
 
 def thread_local(elf: Elf, offset: Expr, run_time: Callable[[int], Expr]) -> Expr:
@@ -36,10 +37,20 @@ def thread_local(elf: Elf, offset: Expr, run_time: Callable[[int], Expr]) -> Exp
         content = Load(run_time(slot), 8, kind == _TPOFF64, Space.USER)
         if kind == _TPOFF64:  # where the variable at `value` is, from the thread pointer
             return _plus(_plus(pointer, content), _plus(offset, Const(-value)))
-        vector = Load(_plus(pointer, Const(_DTV)), 8, False, Space.USER)
-        entry = _plus(vector, Binary("*", content, Const(16)))
-        return _plus(Load(entry, 8, False, Space.USER), offset)
+        return _plus(Load(_entry(pointer, content), 8, False, Space.USER), offset)
     raise Unresolved("it is thread-local, and nothing in the library tells where its thread-local variables are")
+
+
+def _entry(pointer: Expr, number: Expr) -> Expr:
+    """Where the vector of a thread's blocks says where one is: glibc's, whose length lies before its entries.
+
+    A library that was opened after the thread began has no entry yet. Then it is the first one, a number of changes:
+    as an address nobody's, so that reading fails as where an entry is there and says that no block is.
+    """
+    vector = Load(_plus(pointer, Const(_DTV)), 8, False, Space.USER)
+    length = Load(_plus(vector, Const(-_DTV_ENTRY)), 8, False, Space.USER)
+    known = Binary("*", number, Compare("<=", number, length))
+    return _plus(vector, Binary("*", known, Const(_DTV_ENTRY)))
 
 
 def _plus(left: Expr, right: Expr) -> Expr:

@@ -56,6 +56,8 @@ PROGRAMS = {
     "libfive.so": ("-O2 -fomit-frame-pointer -shared -fPIC -g0", "five.c"),
     "libvalue.so": ("-g -shared -fPIC", "library_value.c"),
     "uses_value": ("-g -L{} -lvalue -Wl,-rpath,{}", "uses_library_value.c"),
+    "libplug.so": ("-g -O1 -shared -fPIC", "plug.c"),
+    "plugs": ("-g -O1 -pthread", "plugs.c"),
     "uses_five": ("-g -O2 -fomit-frame-pointer -L{} -lfive -Wl,-rpath,{}", "uses_five.c"),
 }
 PYTHON = os.path.realpath("/usr/bin/python3")

@@ -229,3 +229,28 @@ def test_errno_of_the_c_library(bench: Bench) -> None:
     assert "errno 17" in bench.run(
         f'probe {point} {{ printf("errno %d\\n", @var("errno", "{libc}")) }}', "PROGRAMS/variables1"
     )
+
+
+OPENED = """
+    probe process("PROGRAMS/plugs").library("PROGRAMS/libplug*").function("plug_add") {
+        try { printf("#%d %d %d\\n", $n, @var("plugged"), @var("own_plugged")) } catch { println("#none") }
+    }
+    probe process("PROGRAMS/plugs").library("PROGRAMS/libplug*").function("plug_add").return {
+        printf("#%d %d %d\\n", $return, @var("plugged"), @var("own_plugged"))
+    }
+    probe process("PROGRAMS/plugs").library("PROGRAMS/libplug*").plt { if ($$name == "malloc") println("#", $$name) }
+    probe process("PROGRAMS/plugs").library("PROGRAMS/libplug.so").plt("malloc").return { println("#", $return != 0) }
+    probe process("PROGRAMS/plugs").library("PROGRAMS/libplug*").plt("fr*").return { println("#", $$name) }
+"""
+
+
+def test_library_that_is_opened_later(bench: Bench) -> None:
+    """Its functions, its calls of others, and its thread-local variables, which a thread has from its first use on."""
+    calls = ["malloc", "1", "free"]
+    said = _said(bench.run(OPENED, "PROGRAMS/plugs PROGRAMS/libplug.so"), "#")
+    assert said == [
+        *("none", *calls, "47 41 6"),
+        *("none", *calls, "47 50 -3"),
+        *("10 50 -3", *calls, "47 60 -13"),
+        *("2 41 6", *calls, "47 43 4"),
+    ]
