@@ -52,11 +52,11 @@ def test_output_is_stap_s(
 ) -> None:
     expected = read(script.with_suffix(".expect"))
     monkeypatch.chdir(SCRIPTS)
-    guru = ["-g"] if "-g" in expected.options else []
-    status = cli.main(["-p4", "-w", *guru, "-r", series, script.name, *expected.arguments])
+    building = [w for w in expected.options if w == "-g" or w.startswith("-D")]
+    status = cli.main(["-p4", "-w", *building, "-r", series, script.name, *expected.arguments])
     compiled = capsys.readouterr()
     assert status == 0, compiled.err
-    parameters = [w.removeprefix("-G") for w in expected.options if "=" in w]
+    parameters = [w.removeprefix("-G") for w in expected.options if "=" in w and w not in building]
     done = guests.run(series, Path(compiled.out.strip()), *parameters)
     assert shown(done.stdout) == expected.stdout.rstrip("\n")
     assert shown(done.stderr) == expected.stderr.rstrip("\n")
