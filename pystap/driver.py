@@ -187,7 +187,10 @@ class _Session:
 
     def _translate(self, module: ir.Module, target: Target) -> ModuleSource:
         from pystap.codegen import translate
+        from pystap.codegen.objects import missing_objects
 
+        for name, why in missing_objects(self.options, target):
+            self.diagnostics.warn(None, "objects", f"missing unwind/symbol data for module '{name}' ({why})")
         return translate(module, self.options, target)
 
     def _build(self, source: ModuleSource, target: Target) -> BuiltModule:

@@ -36,6 +36,7 @@ def script_key(options: Options, scripts: list[SourceFile], target: Target) -> s
     for script in scripts:
         digest.update(f"{script.name}\0{script.text}\0".encode("utf-8", "surrogateescape"))
     digest.update(f"{target.release}\0{target.build_tree}\0{target.build_id}\0{target.debuginfo}\0".encode())
+    digest.update(repr([paths.identity(name) for name in options.objects]).encode())
     digest.update(os.fsencode(_programs_key(options, scripts)))
     for folder in (paths.PACKAGE, paths.tapsets(), *options.tapset_dirs):
         digest.update(_folder_identity(folder).encode())

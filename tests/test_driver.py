@@ -182,6 +182,29 @@ def test_warnings_off_on_and_fatal() -> None:
 
 
 @needs_kernel
+def test_objects_whose_symbols_are_not_found(tmp_path: Path) -> None:
+    """-d of what is not there: SystemTap's warning, with the reason; also when the module comes from the cache."""
+    (tmp_path / "text").write_text("no program")
+    names = [f"{tmp_path}/gone", f"{tmp_path}/t*", f"{tmp_path}/text", "nosuchmod", "kernel", "/usr/bin/env"]
+    options = [word for name in names for word in ("-d", name)]
+    for _ in range(2):
+        done = pystap("-p4", "-r", "6.1", *options, "-e", 'probe begin { println(usymname(1), "objects") }')
+        said = [line.partition(" for module ") for line in done.stderr.splitlines()]
+        assert {head for head, _, _ in said} == {"WARNING: missing unwind/symbol data"}
+        what = [(name, why.split(";")[0]) for _, _, rest in said for name, _, why in [rest.partition(" (")]]
+        assert what[:3] == [
+            (f"'{tmp_path}/gone'", "there is no such file)"),
+            (f"'{tmp_path}/t*'", "there is no such file, and patterns mean nothing here)"),
+            (f"'{tmp_path}/text'", "it is not an ELF file of 64 bits)"),
+        ]
+        assert what[3][0] == "'nosuchmod'"
+        assert what[3][1].startswith("no module 'nosuchmod' under /")
+        assert len(what) == 4
+        assert done.returncode == 0
+    assert pystap("-w", "-p4", "-r", "6.1", *options, "-e", "probe begin { println(1) }").stderr == ""
+
+
+@needs_kernel
 def test_errors_for_programs() -> None:
     """--semantic-keep-going: errors of one kind do not hide others, and all are listed."""
     script = 'probe begin { println(nosuch(1)) x = 1 x = "s" println(x) } probe nosuch { println(1 . "a") }'

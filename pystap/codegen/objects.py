@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pystap.debuginfo.user import UserObject
     from pystap.ir import nodes as ir
     from pystap.options import Options
+    from pystap.target import Target
 
 NEEDS = frozenset(("usymbols", "uunwind", "ulines"))  # pragmas of tapset functions: what of the objects is wanted
 _KINDS = {kind: f"STAP_UNWIND_{kind.upper()}" for kind in ("register", "memory", "plt", "signal")}
@@ -33,6 +34,33 @@ def known_objects(module: ir.Module, options: Options) -> list[str]:
     if options.ldd:
         paths += [os.path.realpath(lib) for p in paths for lib in libraries_of(p).values()]
     return list(dict.fromkeys(paths))
+
+
+def missing_objects(options: Options, target: Target) -> list[tuple[str, str]]:
+    """The names of -d that are neither a program's or library's path nor a module of the kernel, sorted; and why."""
+    return [(name, why) for name in sorted(set(options.objects)) if (why := _missing(name, target))]
+
+
+def _missing(name: str, target: Target) -> str:
+    from pystap.debuginfo.user import is_elf
+
+    if name in ("kernel", "vmlinux") or is_elf(name):
+        return ""
+    if "/" in name and not os.path.exists(name):
+        return "there is no such file" + (", and patterns mean nothing here" if set("*?[").intersection(name) else "")
+    if "/" in name and ".ko" not in os.path.basename(name):
+        return "it is not an ELF file of 64 bits"
+    return _missing_module(name, target)
+
+
+def _missing_module(name: str, target: Target) -> str:
+    from pystap.diagnostics import Unresolved
+
+    try:
+        target.module_path(name)
+    except Unresolved as failure:
+        return "; ".join(filter(None, (failure.reason, failure.hint, "programs are given by their paths")))
+    return ""
 
 
 def _of_target(options: Options) -> Iterator[str]:

@@ -367,6 +367,27 @@ def test_attached_to_a_process(bench: Bench) -> None:
     assert (done.stderr, done.status) == (b"", 0)
 
 
+def test_attached_to_a_thread(bench: Bench) -> None:
+    """-x with the number of a thread: its process is the target, target() is the number that was given."""
+    script = """
+        probe process.library("PROGRAMS/libplug.so").function("plug_add") {
+            printf("%d %d\\n", tid() == target(), pid() == target())
+            exit()
+        }
+    """
+    program = f"{bench.programs}/plugs {bench.programs}/libplug.so 100"
+    module = bench.compile(script, "-c", program)
+    guest = bench.guest()
+    guest.put("/tmp/x.ko", module.read_bytes())
+    start = f"{program} > /dev/null & {program} > /dev/null & p=$!; sleep 0.4; cd /proc/$p/task; set -- *"
+    done = guest.sh(f"{start}; {RUNNER} -x $2 /tmp/x.ko; echo $# $p $1; cd /; wait", timeout=60)
+    *lines, numbers = done.stdout.decode().splitlines()
+    count, process, first = numbers.split()
+    assert (count, process) == ("2", first)
+    assert lines == ["1 0"]
+    assert (done.stderr, done.status) == (b"", 0)
+
+
 def test_pages_that_are_not_in_memory(bench: Bench) -> None:
     """What the program has mapped and never touched is read all the same: the handler waits for the page."""
     script = """
