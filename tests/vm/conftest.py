@@ -33,6 +33,7 @@ PROGRAMS = {
     "deep": ("-g -O1", "deep.c"),
     "twists": ("-g -O1 -pthread", "twists.c"),
     "untouched": ("-g -O1", "untouched.c"),
+    "looped": ("-g -O2 -no-pie", "looped.c"),
     "jumps": ("-g -O1", "jumps.c"),
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "waits": ("-g -O1 -static", "waits.c"),
