@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, takewhile
 
 from pystap.debuginfo import dw
 from pystap.debuginfo.api import Address, Function
@@ -53,9 +53,11 @@ class DwarfCode(DwarfFile):
         """The first address of every line that a pattern asks for, in every function that it matches."""
         if not spec.file or spec.lines is None:
             return self.entries(spec)
-        entries = list(self._entries(Spec(spec.function, spec.file)))
+        entries = sorted(self._entries(Spec(spec.function, spec.file)), key=lambda e: (e.kind, e.die))
+        if spec.every_line and _WILD.isdisjoint(spec.function):
+            return self._lines_of_one(entries)
         wanted = self._wanted(spec, entries)
-        found = _once(a for e in entries for a in self._lines_of(e, spec, wanted.get(e.file), nearest))
+        found = _once(a for e in entries for a in self._lines_of(e, spec, wanted[e.file], nearest))
         if not nearest or not spec.lines or _WILD.isdisjoint(spec.function):
             return found
         asked = spec.lines[0][0]  # of all functions that a wildcard means, what is nearest in any of them
@@ -63,7 +65,7 @@ class DwarfCode(DwarfFile):
         return [a for a in found if _distance(a, asked) == best]
 
     def _wanted(self, spec: Spec, entries: list[Entry]) -> dict[str, Callable[[int, int], bool]]:
-        """By file, which (line, address) are asked for; none where it is every line of one function: its own.
+        """By file, which (line, address) are asked for.
 
         Lines counted from functions, and every line of several functions, are lines of their files: where a function
         was inlined, the one around it has code of the line too.
@@ -71,7 +73,7 @@ class DwarfCode(DwarfFile):
         if spec.lines and not spec.relative:
             return {e.file: lambda line, pc: spec.wants(line) for e in entries}
         if not spec.lines:
-            return {} if _WILD.isdisjoint(spec.function) else self._every_line(entries)
+            return self._every_line(entries)
         lines: dict[str, set[int]] = {}
         for e in entries:
             counted = (e.line + k for low, high in spec.lines for k in range(low, high + 1))
@@ -80,15 +82,27 @@ class DwarfCode(DwarfFile):
 
     def _every_line(self, entries: list[Entry]) -> dict[str, Callable[[int, int], bool]]:
         """By file, the lines of all functions: an instruction counts for one of them, before what is inlined there."""
-        places: dict[str, dict[int, int]] = {}
-        for e in sorted(entries, key=lambda e: e.kind):
+        places: dict[str, dict[int, int]] = {e.file: {} for e in entries}
+        for e in entries:
             for line, pc in self._own_lines(e):
-                places.setdefault(e.file, {}).setdefault(pc, line)
+                places[e.file].setdefault(pc, line)
         return {file: partial(_is_place, {(n, pc) for pc, n in found.items()}) for file, found in places.items()}
+
+    def _lines_of_one(self, entries: list[Entry]) -> list[Address]:
+        """Every line of one function and its copies: one for each instruction."""
+        for lines_of in (self._own_lines, self._declared_lines):
+            places: dict[int, tuple[Entry, int]] = {}
+            for e in entries:
+                for line, pc in lines_of(e):
+                    places.setdefault(pc, (e, line))
+            if places:
+                break
+        found = (self._address(e, pc, e.file, line) for pc, (e, line) in places.items())
+        return [a for a in found if a is not None]
 
     def _own_lines(self, entry: Entry) -> list[tuple[int, int]]:
         """A function's lines, by address; of several that begin at one instruction the first, at the entry the last."""
-        known = self._line_addresses(entry)
+        known = self._function_lines(entry)
         last = self.types.lines(self.sections.die(entry.die)).at(entry.pc)
         if last is None or (last.line, entry.pc) not in known:
             return sorted(known, key=lambda k: (k[1], k[0]))
@@ -171,12 +185,9 @@ class DwarfCode(DwarfFile):
         return where is not None and not where.offset and PART in where.symbol
 
     def _lines_of(
-        self, entry: Entry, spec: Spec, wanted: Callable[[int, int], bool] | None, nearest: bool
+        self, entry: Entry, spec: Spec, wanted: Callable[[int, int], bool], nearest: bool
     ) -> Iterator[Address]:
-        if wanted is None:
-            chosen = self._own_lines(entry)
-        else:
-            chosen = [(line, pc) for line, pc in self._line_addresses(entry, within=False) if wanted(line, pc)]
+        chosen = [(line, pc) for line, pc in sorted(self._line_addresses(entry).items()) if wanted(line, pc)]
         if not chosen and nearest and spec.lines:
             chosen = self._nearest(entry, spec.lines[0][0] + (entry.line if spec.relative else 0))
         shown: set[int] = set()
@@ -190,53 +201,59 @@ class DwarfCode(DwarfFile):
 
     def _nearest(self, entry: Entry, wanted: int) -> list[tuple[int, int]]:
         """The function's line with code that is nearest; of two, the later one."""
-        return sorted(self._line_addresses(entry), key=lambda k: (abs(k[0] - wanted), -k[0]))[:1]
+        known = self._function_lines(entry) or self._declared_lines(entry)
+        return sorted(known, key=lambda k: (abs(k[0] - wanted), -k[0]))[:1]
 
-    def _line_addresses(self, entry: Entry, *, within: bool = True) -> list[tuple[int, int]]:
-        """(line, its lowest address) in a function's code, by line; `within`: of its own lines only.
-
-        Lines of other functions of the same file are there where these were inlined.
-        """
+    def _line_addresses(self, entry: Entry) -> dict[int, int]:
+        """Lines of a function's file -> their lowest addresses in its code, also those of what was inlined there."""
         die = self.sections.die(entry.die)
         table = self.types.lines(die)
         first: dict[int, int] = {}
         rows = table.sorted_rows
-        least, past = (entry.line, self._next_function(die, entry)) if within else (1, 1 << 30)
         for low, high in ranges_of(die):
             for row in rows[bisect_right(rows, low - 1, key=lambda r: r.address) :]:
                 if row.address >= high:
                     break
-                if least <= row.line < past and not row.end and table.file(row.file) == entry.file:
+                if row.line and not row.end and table.file(row.file) == entry.file:
                     first[row.line] = min(row.address, first.get(row.line, row.address))
-        if within and entry.kind == "i" and len(first) > 1:  # its name's line is where the caller prepares the call
-            first.pop(entry.line, None)
-        return sorted(first.items())
+        return first
 
-    def _next_function(self, die: Die, entry: Entry) -> int:
-        """The line at which the next function of the same file begins: lines from there on are others'."""
-        lines = self._beginnings(die.unit.root)
-        index = bisect_right(lines, entry.line)
-        return lines[index] if index < len(lines) else 1 << 30
+    def _function_lines(self, entry: Entry) -> list[tuple[int, int]]:
+        """(line, address) of a function's own lines, as SystemTap has them: from its entry's on, while it has code.
 
-    def _beginnings(self, root: Die) -> list[int]:
-        """The lines at which functions of the unit's own file begin, ascending."""
-        known = self._begin.get(root.offset)
+        A copy whose first instruction is of what was inlined into it begins there: it has no lines where that is of
+        another file.
+        """
+        table = self.types.lines(self.sections.die(entry.die))
+        entered = table.at(entry.pc)
+        if entered is None or table.file(entered.file) != entry.file:
+            return []
+        return self._lines_from(entry, entered.line)
+
+    def _lines_from(self, entry: Entry, begin: int) -> list[tuple[int, int]]:
+        """A function's lines from one on, until one that has code elsewhere only."""
+        lines = self._lines_with_code(self.sections.die(entry.die).unit.root, entry.file)
+        first = self._line_addresses(entry)
+        return [(k, first[k]) for k in takewhile(first.__contains__, lines[bisect_left(lines, begin) :])]
+
+    def _declared_lines(self, entry: Entry) -> list[tuple[int, int]]:
+        """A function's lines from its declaration on: what there is where its entry is of another file."""
+        return self._lines_from(entry, entry.line)
+
+    def _lines_with_code(self, root: Die, file: str) -> list[int]:
+        """The lines of a file that have code anywhere in a unit, ascending."""
+        known = self._with_code.get((root.offset, file))
         if known is None:
-            own = root.name
-            found = set()
-            for die in root.children():
-                line = die.number(dw.DECL_LINE) if die.tag == dw.SUBPROGRAM and not die.get(dw.DECLARATION) else None
-                file = self.types.file(die, die.number(dw.DECL_FILE) or 0) if line else ""
-                if line and (file == own or file.endswith(f"/{own}")):
-                    found.add(line)
-            known = self._begin[root.offset] = sorted(found)
+            table = self.types.lines(root)
+            found = {r.line for r in table.rows if r.line and not r.end and table.file(r.file) == file}
+            known = self._with_code[root.offset, file] = sorted(found)
         return known
 
     def alternatives(self, spec: Spec) -> list[int]:
         """Lines with code near those that were asked for, for messages."""
         lines: set[int] = set()
         for entry in self._entries(Spec(spec.function, spec.file)):
-            lines.update(line for line, _ in self._line_addresses(entry))
+            lines.update(line for line, _ in self._function_lines(entry) or self._declared_lines(entry))
         if not spec.lines:
             return sorted(lines)
         wanted = spec.lines[0][0]

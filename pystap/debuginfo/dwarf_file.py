@@ -59,7 +59,7 @@ class DwarfFile:
         self._is_symbol = is_symbol  # whether the symbol table has a name
         self._frames = Frames(dwarf)
         self._covered: dict[int, Covering | None] = {}
-        self._begin: dict[int, list[int]] = {}
+        self._with_code: dict[tuple[int, str], list[int]] = {}
         self._bodies: dict[int, tuple[list[int], list[Die]]] = {}  # by unit: the functions with code, their offsets
 
     def covering(self, pc: int) -> Covering | None:

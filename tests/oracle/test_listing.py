@@ -47,6 +47,10 @@ EQUAL = (
     ("-l", 'module("virtio_net").statement("*@drivers/net/virtio_net.c:1000-1100")'),
     ("-l", 'kernel.function("*@fs/namei.c").call'),  # what gcc split off a function (.part) has its name, and is not it
     ("-l", 'kernel.statement("show_mem_node_skip@mm/page_alloc.c:*")'),
+    ("-l", 'kernel.statement("*@net/ipv4/tcp.c:*")'),  # copies begin at the line of their entry
+    ("-l", 'kernel.statement("pick_link@fs/namei.c:*")'),
+    ("-l", 'kernel.statement("do_open@fs/namei.c:*")'),  # lines end at the first that has code elsewhere only
+    ("-l", 'kernel.statement("vfs_create@fs/namei.c:*")'),  # with a copy of itself in it
     ("-l", 'kernel.function("link_path_walk").callee("*")'),
     ("-l", 'kernel.function("r*")'),  # symbols without debug-info, and what the kernel refuses to probe
     ("-l", 'kernel.function("*entry*").call'),
