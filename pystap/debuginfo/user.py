@@ -182,7 +182,7 @@ class UserDwarf(Dwarf):
     def _similar_variables(self, name: str) -> list[str]:
         short = scoped(name)[1]
         found = [(e, around(self.sections.die(e.die).origin())) for e in self.index.variables(short)]
-        return list(dict.fromkeys("::".join([*spelt(scopes), e.name]) for e, scopes in found))
+        return sorted({"::".join([*spelt(scopes), e.name]) for e, scopes in found})
 
     def _declared(self, name: str) -> Root | None:
         """A static member that is a constant and nowhere in memory."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Fold = Callable[[Any], Any]
 _WRITE = "write to target variable not permitted; need stap -g"
+_SHOWN = 5  # names that may have been meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,10 @@ class Access:
                 return Place.of(info.variable(name, unit or None), space)
             except Unresolved as cause:
                 failure = failure or cause
-        raise failure or Unresolved(f"unable to find global '{name}' in '{at.module or self.home}'", span=at.span)
+        if failure is None:
+            raise Unresolved(f"unable to find global '{name}' in '{at.module or self.home}'", span=at.span)
+        similar = f" (similar: {', '.join(failure.similar[:_SHOWN])})" if failure.similar else ""
+        raise Unresolved(failure.reason + similar, hint=failure.hint, span=failure.span) from failure
 
     def _enumerator(self, name: str) -> int:
         infos = [*self._infos(None), *self._infos("kernel")]

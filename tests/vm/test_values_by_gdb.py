@@ -10,7 +10,10 @@ import pytest
 
 from tests.vm.conftest import Bench
 
-pytestmark = pytest.mark.skipif(shutil.which("gdb") is None, reason="no gdb: apt install gdb")
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.skipif(shutil.which("gdb") is None, reason="no gdb: apt install gdb"),
+]
 
 # What is asked for wherever a statement of the function begins: as gdb spells it.
 ASKED = {

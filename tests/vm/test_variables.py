@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from pystap import cli
 from tests.vm.conftest import Bench
 
 pytestmark = pytest.mark.vm
@@ -193,6 +195,14 @@ def test_names_in_classes_and_namespaces(bench: Bench, program: str) -> None:
         "0 0",
         "-34 966 6",
     ]
+
+
+def test_name_of_another_namespace(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said with the names that it may have been."""
+    point = f'process("{programs}/classes0").function("inherited")'
+    assert cli.main(["-p2", "-w", "-r", "6.1", "-e", f'probe {point} {{ println(@var("store::counter")) }}']) == 1
+    expected = f"unable to find global 'store::counter' in '{programs}/classes0' (similar: counter, shop::counter)"
+    assert expected in capsys.readouterr().err
 
 
 CASTS = """
