@@ -21,7 +21,7 @@ from pathlib import Path
 from pystap.build import capabilities
 from pystap.diagnostics import StapError
 
-_VERSION = 5  # of the recipe's own layout: part of its cache key
+_VERSION = 6  # of the recipe's own layout: part of its cache key
 _TRIAL = """#include <linux/module.h>
 static int __init trial_init(void) { return 0; }
 static void __exit trial_exit(void) { }
@@ -42,7 +42,7 @@ class Recipe:
     """How modules are made for one kernel build tree. Command lines are argument lists, run in `tree`."""
 
     tree: Path
-    folder: Path  # in the cache: prelude.h[.gch], capabilities.h, module_info.h
+    folder: Path  # in the cache: prelude.h[.gch], kernel.h, capabilities.h, module_info.h
     compiler: tuple[str, ...]  # without -c, -o, source and -include
     after_compile: tuple[tuple[str, ...], ...]  # objtool on the object, the last word replaced
     linker: tuple[str, ...]  # ld -r ..., without -o and inputs
@@ -147,7 +147,8 @@ def _keep(work: Path, trial: Path, tree: Path, runtime: Path, identity: str) -> 
     (work / "capabilities.h").write_text(capabilities.header(tree))
     (work / "module_info.h").write_text(_module_info(_module_text(trial, tree)))
     prelude = [f'#include "{tree / path}"' for path in included]  # a tree of one piece has relative ones
-    prelude += ['#include "capabilities.h"', f'#include "{runtime / "kernel.h"}"']
+    prelude += ['#include "capabilities.h"', '#include "kernel.h"']
+    (work / "kernel.h").write_bytes((runtime / "kernel.h").read_bytes())  # the cache outlives an installation
     (work / "prelude.h").write_text("\n".join(prelude) + "\n")
     command = [*compiler, f"-I{work}", "-x", "c-header", "-o", str(work / "prelude.h.gch"), str(work / "prelude.h")]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, errors="replace")

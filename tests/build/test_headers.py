@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pystap import paths
 from pystap.build.headers import finder
+from pystap.build.kbuild import recipe
 from pystap.debuginfo.ctype import Struct, find_member, offset_of, size_of
 from pystap.diagnostics import Unresolved
+from tests.support.kernels import available
 
 
 def _writes_btf() -> bool:
@@ -44,3 +48,16 @@ def test_a_header_that_is_not_there(tmp_path: Path) -> None:
 def test_kernel_headers_need_a_tree(tmp_path: Path) -> None:
     with pytest.raises(Unresolved, match="no kernel headers"):
         finder(None, tmp_path, tmp_path)("kernel<linux/sched.h>")
+
+
+def test_kernel_headers_after_the_installation_that_met_the_kernel_first_is_gone(tmp_path: Path) -> None:
+    kernel = available("6.1")
+    if kernel is None or kernel.build_tree is None:
+        pytest.skip("no kernel 6.1: pystap-prep 6.1")
+    shutil.copytree(paths.runtime(), tmp_path / "gone")
+    recipe(kernel.build_tree, tmp_path, tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
+    find = finder(kernel.build_tree, tmp_path, paths.runtime())
+    entry = find("kernel<linux/netfilter_ipv4/ip_tables.h>").type("struct ipt_entry")
+    assert isinstance(entry, Struct)
+    assert size_of(entry) == 112
