@@ -10,7 +10,8 @@ from pystap.debuginfo.abi import UnknownScope
 from pystap.debuginfo.api import Address, Scope
 from pystap.debuginfo.second_names import PART
 from pystap.debuginfo.spec import Spec, parse
-from pystap.debuginfo.user import UserDwarf, UserFunction, distinct, entry_of
+from pystap.debuginfo.user import UserFunction, distinct, entry_of
+from pystap.debuginfo.user_dwarf import UserDwarf
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Space
 from pystap.providers import returns
