@@ -178,6 +178,33 @@ static __always_inline const union fpregs_state *stap_saved_vectors(struct task_
 #define STAP_PF_WORKER PF_IO_WORKER
 #endif
 
+/* --- memory of processes ---------------------------------------------------------------------------------- */
+
+/*
+ * How many pages of a kind a process has, each CPU's share included as in /proc/PID/statm. The memory may go away
+ * meanwhile, and the shares with it (`mm` itself may be reused, but is always readable): no fault, some number then.
+ */
+static inline long stap_mm_pages(struct mm_struct *mm, int kind)
+{
+#ifdef CONFIG_SMP
+	if (__builtin_types_compatible_p(typeof(mm->rss_stat), struct percpu_counter[NR_MM_COUNTERS])) {
+		struct percpu_counter *counter = (struct percpu_counter *)&mm->rss_stat + kind;
+		s32 __percpu *shares = READ_ONCE(counter->counters);
+		long pages = READ_ONCE(counter->count);
+		int cpu;
+
+		for_each_possible_cpu(cpu) {
+			s32 share;
+
+			if (!copy_from_kernel_nofault(&share, per_cpu_ptr(shares, cpu), sizeof(share)))
+				pages += share;
+		}
+		return max(pages, 0L);
+	}
+#endif
+	return get_mm_counter(mm, kind);
+}
+
 /* --- modules --------------------------------------------------------------------------------------------- */
 
 /* Where a module's constants lie, notes among them. */
