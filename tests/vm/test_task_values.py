@@ -1,4 +1,4 @@
-"""What functions say of a process's memory and times, beside /proc's."""
+"""What functions say of a process's memory, times and ids, beside /proc's and its own view."""
 
 from __future__ import annotations
 
@@ -56,3 +56,47 @@ def test_memory_and_times(bench: Bench) -> None:
     assert utime > stime
     wanted = (f"{t // 10**6 // 60000}m{t // 10**6 % 60000 / 1000:.3f}s" for t in (utime, stime))
     assert told["text"] == "usr: {}, sys: {}".format(*wanted)
+
+
+IDS = """
+probe syscall.kill {
+    if (sig != 0 || !isinstr(execname(), "python"))
+        next
+    t = task_current()
+    printf("%d %d %d %d %d ", ns_pid(), ns_tid(), ns_ppid(), ns_sid(), ns_pgrp())
+    printf("%d %d %d %d\\n", ns_uid(), ns_euid(), ns_gid(), ns_egid())
+    printf("%d %d %d %d ", task_ns_pid(t), task_ns_tid(t), task_ns_uid(t), task_ns_euid(t))
+    printf("%d %d ", task_ns_gid(t), task_ns_egid(t))
+    printf("%d\\n", pid() != ns_pid() && tid() != ns_tid() && uid() != ns_uid() && gid() != ns_gid())
+}
+"""
+INSIDE = """import _thread, os
+os.setresgid(9, 8, 0); os.setresuid(7, 6, 0)
+if os.fork():
+    os.wait(); os._exit(0)
+os.setsid()
+def said():
+    os.kill(os.getpid(), 0)
+    ids = os.getppid(), os.getsid(0), os.getpgid(0), *os.getresuid()[:2], *os.getresgid()[:2]
+    print(os.getpid(), _thread.get_native_id(), *ids, flush=True)
+    os._exit(0)
+_thread.start_new_thread(said, ())
+while True: pass
+"""
+SPACES = """unshare -U -p -f tail -f /dev/null > /dev/null 2>&1 &
+until pidof tail > /dev/null; do sleep 0.1; done
+for map in uid gid; do printf '0 1000 10\\n' > /proc/$(pidof tail)/${map}_map; done
+pidof tail
+"""
+
+
+def test_ids_in_namespaces(bench: Bench) -> None:
+    """With --target-namespaces each id is what a thread of those namespaces is told itself."""
+    target = bench.guest().sh(SPACES, timeout=30).stdout.decode().strip()
+    bench.guest().put("/tmp/inside", INSIDE.encode())
+    command = f"sh -c 'nsenter -t {target} -U -p {PYTHON} -IS /tmp/inside > /tmp/known 2> /dev/null'"
+    lines = bench.run(IDS, command, "-g", f"--target-namespaces={target}")
+    known = bench.guest().sh(f"kill -9 {target}; cat /tmp/known").stdout.decode().split()
+    pid, tid, *_, uid, euid, gid, egid = known
+    assert pid != tid
+    assert lines == [" ".join(known), f"{pid} {tid} {uid} {euid} {gid} {egid} 1"]
