@@ -53,7 +53,7 @@ class DwarfCode(DwarfFile):
         """The first address of every line that a pattern asks for, in every function that it matches."""
         if not spec.file or spec.lines is None:
             return self.entries(spec)
-        entries = sorted(self._entries(Spec(spec.function, spec.file)), key=lambda e: (e.kind, e.die))
+        entries = sorted(self._entries(Spec(spec.function, spec.file)), key=_as_systemtap)
         if spec.every_line and _WILD.isdisjoint(spec.function):
             return self._lines_of_one(entries)
         wanted = self._wanted(spec, entries)
@@ -310,6 +310,11 @@ class DwarfCode(DwarfFile):
 def _distance(found: Address, line: int) -> tuple[int, int]:
     """How near a line is; of two that are as near, the later one is nearer."""
     return abs(found.line - line), -found.line
+
+
+def _as_systemtap(entry: Entry) -> tuple[str, int, int]:
+    """Which function an instruction is said to be of first: one with a body, and of copies the later function's."""
+    return entry.kind, -entry.line, entry.die
 
 
 def _is_line(lines: set[int], line: int, pc: int) -> bool:
