@@ -19,7 +19,7 @@ OPERATORS = frozenset(
     "@cast @var @enum @enumname @const @perf @defined @entry @probewrite @kregister @uregister @kderef @uderef"
     " @count @sum @min @max @avg @variance @hist_log @hist_linear".split()
 )
-_MAX_TOKENS = 2_000_000  # more is a macro that doubles itself
+_MAX_TOKENS = 500_000  # 3 MB of text; more is a macro that doubles itself
 _MAX_DEPTH = 200
 
 
