@@ -5,11 +5,12 @@ unshare -n sleep 1000 & B=$!
 sleep 0.2
 in_a() { nsenter -t $A -n "$@"; }
 in_b() { nsenter -t $B -n "$@"; }
+# Of devices made from here on addresses serve at once.
+sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
 for name in a b; do
 	ip link add r$name type veth
 	ip link add s$name type veth
 done
-sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
 for ns in $A $B; do nsenter -t $ns -n sysctl -q net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; done
 ip link set veth0 netns $A; ip link set veth1 netns $A
 ip link set veth2 netns $B; ip link set veth3 netns $B
