@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,6 +221,17 @@ def test_errors_for_programs() -> None:
     assert any(fields[2:4] == ["1", "23"] and "unresolved function nosuch" in fields[5] for fields in listed)
 
 
+def _ends(group: int) -> bool:
+    """Whether nobody of a process group is left within some seconds."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.mark.headers
 @pytest.mark.parametrize("phase", ["Pass 1", "Pass 2", "Pass 3"])
 def test_interrupted_between_passes(phase: str) -> None:
@@ -236,5 +248,4 @@ def test_interrupted_between_passes(phase: str) -> None:
         assert process.wait(timeout=30) == 1
     assert said.splitlines()[-1] == "Interrupted."
     assert "Traceback" not in said
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    assert _ends(process.pid), "a compiler that got the same signal may end a moment later, and no more"
