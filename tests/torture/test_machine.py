@@ -18,7 +18,7 @@ from tests.torture.conftest import WATCHED, Figures, checked, compiled
 pytestmark = pytest.mark.vm
 STARVES = Path(__file__).with_name("starves.c")
 
-# vfs_write: of the words that the shell writes to /sys/power and of the script's own output.
+# vfs_write: of the words that the shell writes, to /sys/power before it sleeps and to /dev/null when it woke.
 ASLEEP = """global before, after, seen, woke
 probe kernel.function("pm_suspend").return { woke = 1 }
 probe timer.ms(20), timer.s(1), timer.profile, perf.sw.cpu_clock.sample(10000000), kernel.function("vfs_write"),
@@ -42,7 +42,7 @@ def test_sleep_and_wake(guest: Guest, series: str, capsys: pytest.CaptureFixture
     module = compiled(series, capsys, ASLEEP, *(("-DMAXSKIPPED=1000000",) if patient else ()))
     guest.put("/tmp/asleep.ko", module)
     nap = "echo +6 > /sys/class/rtc/rtc0/wakealarm; echo mem > /sys/power/state"
-    guest.put("/tmp/nap", f"sleep 1; {nap}; taskset 2 sleep 0.1; sleep 1.2".encode())
+    guest.put("/tmp/nap", f"sleep 1; {nap}; taskset 2 sleep 0.1; echo woke > /dev/null; sleep 1.2".encode())
     done = guest.sh('date +%s; pystap-run -c "sh /tmp/nap" /tmp/asleep.ko; date +%s', timeout=120)
     first, *lines, last = done.stdout.decode().splitlines()
     said = SKIPPED.sub(b"", done.stderr) if patient else done.stderr
@@ -52,7 +52,7 @@ def test_sleep_and_wake(guest: Guest, series: str, capsys: pytest.CaptureFixture
             assert f"{point} on {cpu}: 1 1" in lines, lines
     for point in ("timer.ms(20)", "timer.s(1)", 'kernel.function("vfs_write")'):
         of_all_cpus = [line.split()[-2:] for line in lines if line.startswith(point)]
-        assert [*map(max, zip(*of_all_cpus, strict=True))] == ["1", "1"], lines
+        assert [*map(max, zip(*of_all_cpus, strict=True))] == ["1", "1"], (point, lines)
 
 
 @pytest.mark.slow
