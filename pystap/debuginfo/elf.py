@@ -14,13 +14,20 @@ from pystap.diagnostics import StapError
 Buffer = Union[bytes, mmap.mmap]
 
 ET_REL = 1
+ET_EXEC = 2
+EM_X86_64 = 62
+EM_AARCH64 = 183
 SHT_SYMTAB = 2
+SHT_RELA = 4
 SHT_NOBITS = 8
 SHF_ALLOC = 2
 SHF_EXECINSTR = 4
 SHF_COMPRESSED = 0x800
 PT_LOAD = 1
-STT_FUNC = 2
+PT_INTERP = 3
+PT_TLS = 7
+STT_OBJECT = 1
+STT_FUNC = 2  # a function that is chosen at load time (STT_GNU_IFUNC, 10) is nowhere itself
 NT_GNU_BUILD_ID = 3
 
 
@@ -52,7 +59,7 @@ class Symbol:
     name: str
     value: int
     size: int
-    kind: int  # STT_*: 1 object, 2 function
+    kind: int  # STT_*
     binding: int  # 0 local, 1 global, 2 weak
     section: int
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from pystap.debuginfo.btf import Btf
 from pystap.debuginfo.ctype import Struct, find_member, offset_of
-from pystap.debuginfo.elf import SHT_SYMTAB, Elf
+from pystap.debuginfo.elf import SHT_RELA, SHT_SYMTAB, STT_OBJECT, Elf
 from pystap.debuginfo.extracted import fingerprint
 from pystap.debuginfo.symtab import KernelSymbol, NameTable, SymbolTable, kernel_symbols, read_proc_kallsyms
 from pystap.diagnostics import StapError, Unresolved
 
-_SHT_RELA = 4
 _R_X86_64_64 = 1
 _R_AARCH64_ABS64 = 257
 
@@ -125,7 +124,7 @@ def _text(image: Elf, address: int) -> str:
 
 def module_systems(module: Elf) -> dict[str, str]:
     """tracepoint -> system of a module: its only TRACE_SYSTEM, or the one that each event's relocations lead to."""
-    events = [s for s in module.symbols() if s.name.startswith("event_") and s.kind == 1]
+    events = [s for s in module.symbols() if s.name.startswith("event_") and s.kind == STT_OBJECT]
     if not events:
         return {}
     names = [s.name for s in module.symbols() if s.name.startswith("str__") and s.name.endswith("__trace_system_name")]
@@ -164,10 +163,9 @@ def _strip_system(name: str) -> str:
 
 def _systems_by_relocation(module: Elf) -> dict[str, str]:
     """event_X holds a pointer to event_class_Y, and that one to the system's text."""
-    by_place = {(s.section, s.value): s.name for s in module.symbols() if s.kind == 1}
-    spans = [
-        (s.section, s.value, s.value + s.size, s.name) for s in module.symbols() if s.kind == 1 and "event_" in s.name
-    ]
+    objects = [s for s in module.symbols() if s.kind == STT_OBJECT]
+    by_place = {(s.section, s.value): s.name for s in objects}
+    spans = [(s.section, s.value, s.value + s.size, s.name) for s in objects if "event_" in s.name]
     links: dict[str, list[str]] = {}
     for section, offset, target in _data_relocations(module):
         source = next((n for k, a, b, n in spans if k == section and a <= offset < b), None)
@@ -190,7 +188,7 @@ def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]
         return
     entries = list(struct.iter_unpack("<IBBHQQ", module.bytes_of(table)))
     for section in module.sections:
-        if section.kind == _SHT_RELA and section.name.startswith((".rela.data", ".rela.ref.data")):
+        if section.kind == SHT_RELA and section.name.startswith((".rela.data", ".rela.ref.data")):
             info = module.section_info(section.index)
             for offset, what, addend in struct.iter_unpack("<QQq", module.bytes_of(section)):
                 if what & 0xFFFFFFFF in (_R_X86_64_64, _R_AARCH64_ABS64):

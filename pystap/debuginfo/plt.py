@@ -5,17 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from pystap.debuginfo.elf import Elf, Section
+from pystap.debuginfo.elf import EM_AARCH64, EM_X86_64, SHT_RELA, Elf, Section
 
-_X86_64, _AARCH64 = 62, 183
-_CALLED = {_X86_64: (6, 7), _AARCH64: (1025, 1026)}  # GLOB_DAT, JUMP_SLOT
-_RELA = 4
+_CALLED = {EM_X86_64: (6, 7), EM_AARCH64: (1025, 1026)}  # GLOB_DAT, JUMP_SLOT
 _INDIRECT_JUMP = b"\xff\x25"
 
 
 def stubs(elf: Elf) -> Iterator[tuple[str, int]]:
     """(function, link-time address of its stub); x86-64 alone, where a stub is a jump through its slot."""
-    if elf.machine != _X86_64:
+    if elf.machine != EM_X86_64:
         return
     slots = _slots(elf)
     names = (".plt.sec", ".plt.got") if elf.section(".plt.sec") else (".plt", ".plt.got")
@@ -43,7 +41,7 @@ def _slots(elf: Elf) -> dict[int, str]:
     wanted = _CALLED.get(elf.machine, ())
     found: dict[int, str] = {}
     for section in elf.sections:
-        if section.kind != _RELA or section.name not in (".rela.plt", ".rela.dyn"):
+        if section.kind != SHT_RELA or section.name not in (".rela.plt", ".rela.dyn"):
             continue
         names = _names(elf, elf.sections[section.link])
         for offset, info, _ in struct.iter_unpack("<QQq", elf.bytes_of(section)):

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pystap.debuginfo import dw
-from pystap.debuginfo.elf import SHF_EXECINSTR, Elf, Symbol
+from pystap.debuginfo.elf import SHF_EXECINSTR, STT_FUNC, Elf, Symbol
 from pystap.debuginfo.symtab import NameTable
 
 if TYPE_CHECKING:
     from pystap.debuginfo.sections import Sections
 
 PART = ".part."  # in the symbol of what gcc split off a function, to inline the rest
-_STT_FUNC = 2
 _BOOTING = (".init", ".exit")
 
 
@@ -45,5 +44,5 @@ def _functions(elf: Elf, bases: dict[int, int]) -> Iterator[tuple[Symbol, int]]:
     """The functions that stay after boot, and their addresses."""
     stays = {s.index for s in elf.sections if s.flags & SHF_EXECINSTR and not s.name.startswith(_BOOTING)}
     for symbol in elf.symbols():
-        if symbol.kind == _STT_FUNC and symbol.section in stays:
+        if symbol.kind == STT_FUNC and symbol.section in stays:
             yield symbol, bases.get(symbol.section, 0) + symbol.value

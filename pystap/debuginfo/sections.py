@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pystap.debuginfo.elf import ET_REL, SHF_ALLOC, SHF_COMPRESSED, SHT_SYMTAB, Elf
+from pystap.debuginfo.elf import EM_AARCH64, EM_X86_64, ET_REL, SHF_ALLOC, SHF_COMPRESSED, SHT_RELA, SHT_SYMTAB, Elf
 from pystap.debuginfo.locate import build_id_paths
 from pystap.diagnostics import StapError
 
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 Data = Any  # bytes, bytearray or memoryview: what struct.unpack_from and indexing take
 
-_SHT_RELA = 4
 _UNIT_TYPE, _UNIT_SPLIT_TYPE = 2, 6  # DW_UT_type, DW_UT_split_type
-_X86_64, _AARCH64 = 62, 183
 # relocation type -> bytes written, for those that debug sections have
-_WIDTHS = {_X86_64: {1: 8, 10: 4, 11: 4, 24: -8, 2: -4}, _AARCH64: {257: 8, 258: 4, 260: -8, 261: -4}}
+_WIDTHS = {EM_X86_64: {1: 8, 10: 4, 11: 4, 24: -8, 2: -4}, EM_AARCH64: {257: 8, 258: 4, 260: -8, 261: -4}}
 _MODULE_BASE = 0x1000  # module sections are laid out from here, so that 0 is no address
 
 
@@ -142,7 +140,7 @@ class Sections:
     def _relocate(self, data: bytearray, index: int) -> None:
         widths = _WIDTHS.get(self.elf.machine, {})
         for section in self.elf.sections:
-            if section.kind != _SHT_RELA or self.elf.section_info(section.index) != index:
+            if section.kind != SHT_RELA or self.elf.section_info(section.index) != index:
                 continue
             values = self._symbol_values
             for at, what, addend in struct.iter_unpack("<QQq", self.elf.bytes_of(section)):

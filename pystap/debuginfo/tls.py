@@ -9,14 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from pystap.debuginfo.elf import Elf, Section
+from pystap.debuginfo.elf import EM_X86_64, ET_EXEC, PT_TLS, SHT_RELA, Elf, Section
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Binary, Compare, Const, Expr, Field, Load, Space
 
-_X86_64 = 62
-_ET_EXEC = 2
-_PT_TLS = 7
-_RELA = 4
 _DTPMOD64, _TPOFF64 = 16, 18
 _SYMBOLIC_FLAGS, _PIE = 0x6FFFFFFB, 0x08000000  # DT_FLAGS_1, DF_1_PIE
 _DTV = 8  # glibc's and musl's thread header: {itself, the vector of blocks, ...}
@@ -25,8 +21,8 @@ _DTV_ENTRY = 16
 
 def thread_local(elf: Elf, offset: Expr, run_time: Callable[[int], Expr]) -> Expr:
     """The address, in the current thread, of what lies `offset` bytes into an object's block."""
-    segment = next((s for s in elf.segments() if s.kind == _PT_TLS), None)
-    if segment is None or elf.machine != _X86_64:
+    segment = next((s for s in elf.segments() if s.kind == PT_TLS), None)
+    if segment is None or elf.machine != EM_X86_64:
         raise Unresolved("it is thread-local, and the file has no thread-local variables")
     pointer = Field("thread_pointer")
     if _is_program(elf):
@@ -61,7 +57,7 @@ def _plus(left: Expr, right: Expr) -> Expr:
 
 def _is_program(elf: Elf) -> bool:
     """Whether its block is the first one: what is linked to run, not to be loaded."""
-    if elf.type == _ET_EXEC:
+    if elf.type == ET_EXEC:
         return True
     dynamic = elf.contents(".dynamic") or b""
     return any(tag == _SYMBOLIC_FLAGS and value & _PIE for tag, value in struct.iter_unpack("<QQ", dynamic))
@@ -70,7 +66,7 @@ def _is_program(elf: Elf) -> bool:
 def _slots(elf: Elf) -> Iterator[tuple[int, int, int]]:
     """(kind, address, offset in the block) of slots that the loader fills for the object's own variables."""
     for section in elf.sections:
-        if section.kind != _RELA or section.name not in (".rela.dyn", ".rela.plt"):
+        if section.kind != SHT_RELA or section.name not in (".rela.dyn", ".rela.plt"):
             continue
         own = _defined(elf, elf.sections[section.link])
         for slot, info, addend in struct.iter_unpack("<QQq", elf.bytes_of(section)):

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pystap.debuginfo.elf import Elf
+from pystap.debuginfo.elf import EM_X86_64, Elf
 from pystap.debuginfo.sections import Data, sleb, text_at, uleb
 
-_X86_64 = 62
 _RBP, _RSP, _RA = 6, 7, 16
 KEPT = (_RA, 3, _RBP, 12, 13, 14, 15)  # the return address, then what callees preserve, in the order of Rule.saved
 SAME = -0x8000  # not saved: the caller's is the callee's
@@ -72,7 +71,7 @@ class _State:
 
 def rows(elf: Elf, debug_frame: Data = b"") -> list[Row]:
     """The table of a file, by address, each row unlike the one before it; `debug_frame`: what its debug-info adds."""
-    if elf.machine != _X86_64:
+    if elf.machine != EM_X86_64:
         return []
     section = elf.section(".eh_frame")
     readers = [] if section is None else [_Reader(elf.bytes_of(section), section.address)]

@@ -20,7 +20,7 @@ from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Trac
 from pystap.debuginfo.ctype import CType
 from pystap.debuginfo.demangle import demangle, fits
 from pystap.debuginfo.dwarf import Covering, Dwarf
-from pystap.debuginfo.elf import PT_LOAD, SHF_EXECINSTR, Elf, Symbol, notes
+from pystap.debuginfo.elf import ET_EXEC, PT_INTERP, PT_LOAD, SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf, Symbol, notes
 from pystap.debuginfo.index import FORMAT, index_in_memory, open_index
 from pystap.debuginfo.locate import build_id_paths, debuglink_paths
 from pystap.debuginfo.ranges import entry_pc
@@ -29,8 +29,6 @@ from pystap.debuginfo.user_dwarf import UserDwarf
 from pystap.diagnostics import StapError, Unresolved
 
 DEBUG_ROOTS = (Path("/usr/lib/debug"), Path("/usr/local/lib/debug"))
-_OBJECT = 1  # STT_OBJECT
-_FUNCTION = 2  # STT_FUNC; a function that is chosen at load time (STT_GNU_IFUNC) is nowhere itself
 _DERIVED = ("dwarf", "functions", "demangled", "_by_address", "_aliases", "_is_split", "sorted_functions")
 _WORTH_CACHING = 1 << 20  # bytes of .debug_info
 
@@ -116,7 +114,7 @@ class UserObject:
         found: dict[tuple[str, int], UserFunction] = {}
         for order, symbol in enumerate(self._symbols()):
             name = symbol.name.partition("@")[0]
-            if symbol.kind == _FUNCTION and symbol.section and symbol.value:
+            if symbol.kind == STT_FUNC and symbol.section and symbol.value:
                 known = UserFunction(name, symbol.value, symbol.size, symbol.binding != 0, order)
                 found.setdefault((name, symbol.value), known)
         table: dict[str, list[UserFunction]] = {}
@@ -126,13 +124,13 @@ class UserObject:
 
     def data_symbols(self, name: str) -> list[Symbol]:
         """The variables of that name in the symbol tables; those of threads, which lie elsewhere in each, are none."""
-        return [s for s in self._symbols() if s.kind == _OBJECT and s.section and s.name.partition("@")[0] == name]
+        return [s for s in self._symbols() if s.kind == STT_OBJECT and s.section and s.name.partition("@")[0] == name]
 
     def similar_data(self, name: str) -> list[str]:
         """Names of variables near one that is not there."""
         from difflib import get_close_matches
 
-        return get_close_matches(name, {s.name for s in self._symbols() if s.kind == _OBJECT}, 5)
+        return get_close_matches(name, {s.name for s in self._symbols() if s.kind == STT_OBJECT}, 5)
 
     def exports(self, name: str) -> bool:
         """Whether other files can call a function by that name."""
@@ -305,7 +303,7 @@ class UserObject:
 
     def is_program(self) -> bool:
         """Whether it can be executed: it names an interpreter, or is linked to a fixed address."""
-        return self.elf.type == 2 or any(s.kind == 3 for s in self.elf.segments())
+        return self.elf.type == ET_EXEC or any(s.kind == PT_INTERP for s in self.elf.segments())
 
 
 class NoDwarf:
