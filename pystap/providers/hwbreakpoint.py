@@ -11,7 +11,7 @@ from pystap.providers.base import NoScope, Request, Resolved
 from pystap.providers.kprobe import ANCHOR
 
 LENGTHS = (1, 2, 4, 8)
-_KERNEL = 1 << 63  # the lowest address of its half
+KERNEL_HALF = 1 << 63  # the lowest address of the kernel's half of memory; programs have the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,13 @@ def checked_length(length: int | str) -> int:
     return int(length)
 
 
+def fitting_length(address: int, size: int) -> int:
+    """How many bytes from the start of what is at `address` debug registers can watch at once."""
+    return max(n for n in LENGTHS if n <= max(size, 1) and address % n == 0)
+
+
 def _at_address(address: int, length: int, writes_only: bool) -> DataSite:
-    if address < _KERNEL:
+    if address < KERNEL_HALF:
         raise Unresolved(f"{address:#x} is not an address of the kernel's memory")
     require_aligned(address, length)
     return DataSite(None, address, length, writes_only)
@@ -74,7 +79,7 @@ def _at_symbol(request: Request, name: str, length: int | None, writes_only: boo
     if not symbol.address or not anchor.address:
         raise Unresolved(f"the address of '{name}' is not known")
     if length is None:
-        length = [n for n in LENGTHS if n <= max(symbol.size, 1) and symbol.address % n == 0][-1]
+        length = fitting_length(symbol.address, symbol.size)
     require_aligned(symbol.address, length)
     return DataSite(name, (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, length, writes_only)
 

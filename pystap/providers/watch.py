@@ -9,11 +9,10 @@ from typing import ClassVar
 from pystap.debuginfo.user import UserObject
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import NoScope, Request, Resolved
-from pystap.providers.hwbreakpoint import LENGTHS, checked_length, require_aligned
+from pystap.providers.hwbreakpoint import KERNEL_HALF, checked_length, fitting_length, require_aligned
 from pystap.providers.objects import Place, places
 
 _WORD = 0xFFFFFFFFFFFFFFFF
-_HALF = 1 << 63  # the kernel's memory is in the upper one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,13 @@ def _watched(request: Request, place: Place) -> Resolved:
     caution = ""
     if isinstance(where, str):
         address, size = _of_symbol(program, where)
-        length = _fitting(address, size) if asked is None else _checked(asked)
+        length = fitting_length(address, size) if asked is None else checked_length(asked)
         if length < size and asked is None:
             caution = f"of the {size} bytes of '{where}', debug registers watch the first {length}"
     else:
         assert isinstance(where, int)
-        address, length = where & _WORD, 1 if asked is None else _checked(asked)
-        if address >= _HALF:
+        address, length = where & _WORD, 1 if asked is None else checked_length(asked)
+        if address >= KERNEL_HALF:
             raise Unresolved(f"{address:#x} is not an address of a program's memory")
     require_aligned(address, length)
     among = place.among
@@ -82,15 +81,6 @@ def _watched(request: Request, place: Place) -> Resolved:
     given_length = f".length({length})" if "length" in given else ""
     point = f"{place.prefix}.data({text}){given_length}.{'write' if writes else 'rw'}"
     return Resolved(site, NoScope(), point, context="kernel", home=program.path, caution=caution)
-
-
-def _fitting(address: int, size: int) -> int:
-    return next(n for n in reversed(LENGTHS) if n <= max(size, 1) and address % n == 0)
-
-
-def _checked(length: object) -> int:
-    assert isinstance(length, int)
-    return checked_length(length)
 
 
 def _of_symbol(program: UserObject, name: str) -> tuple[int, int]:
