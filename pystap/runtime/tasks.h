@@ -193,6 +193,16 @@ static __maybe_unused int stap_targets_start(void)
 	return 0;
 }
 
+/* Whether a hit of any of an engine's sites asks for the session's target. */
+#define stap_sites_ask_targets(sites, count) ({			\
+	bool ask = false;					\
+	unsigned int s;						\
+								\
+	for (s = 0; s < (count); s++)				\
+		ask |= (sites)[s].targets;			\
+	ask;							\
+})
+
 /* --- what a process runs --------------------------------------------------------------------------------- */
 
 /*

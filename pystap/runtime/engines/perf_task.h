@@ -2,10 +2,10 @@
 /*
  * perf_task.h: perf counters of the tasks that run given programs: samples when
  * they overflow (perf_counter.h), their values, read by handlers that run in
- * such a task, and accesses to their memory (watch.h). A task gets its counters on its way to user mode from the
- * fork or exec that made it what it is, before its first instruction there,
- * and loses them when it ends or executes something else: work of its own,
- * which may sleep, does both. Reading may happen in any context, takes no lock
+ * such a task, and accesses to their memory (watch.h). A task gets its counters
+ * on its way to user mode from the fork or exec that made it what it is, before
+ * its first instruction there, and loses them when it ends or executes
+ * something else: work of its own, which may sleep, does both. Reading may happen in any context, takes no lock
  * and never waits. The table of tasks has a spin lock that only tasks' own work
  * and starting and stopping take, never a handler; tracepoints of fork, exec
  * and exit look into the table under RCU.
@@ -53,7 +53,6 @@ static DEFINE_SPINLOCK(stap_perf_tasks_lock);
 static atomic_t stap_perf_tasks_pending;	/* work that has been given to tasks */
 static bool stap_perf_tasks_closing;
 static bool stap_perf_tasks_worked;
-static bool stap_perf_tasks_targets;	/* that some sites are limited to the target, which is known */
 
 /* --- the table ------------------------------------------------------------------------------------------- */
 
@@ -375,16 +374,6 @@ static void stap_perf_tasks_drop(void)
 	synchronize_rcu();	/* debug exceptions that are being handled */
 }
 
-static bool stap_perf_tasks_ask_targets(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < stap_perf_task_count; i++)
-		if (stap_perf_task_sites[i].targets)
-			return true;
-	return false;
-}
-
 static void stap_perf_task_stop(void)
 {
 	unsigned int i;
@@ -401,19 +390,18 @@ static void stap_perf_task_stop(void)
 		iput(stap_perf_task_programs[i]);
 		stap_perf_task_programs[i] = NULL;
 	}
-	if (stap_perf_tasks_targets)
+	if (stap_sites_ask_targets(stap_perf_task_sites, stap_perf_task_count))
 		stap_targets_stop();
-	stap_perf_tasks_targets = false;
 }
 
 static int stap_perf_task_start(void)
 {
 	unsigned int i;
-	int error = stap_perf_tasks_ask_targets() ? stap_targets_start() : 0;
+	bool targets = stap_sites_ask_targets(stap_perf_task_sites, stap_perf_task_count);
+	int error = targets ? stap_targets_start() : 0;
 
 	if (error)
 		return error;
-	stap_perf_tasks_targets = stap_perf_tasks_ask_targets();
 	for (i = 0; !error && i < stap_perf_task_count; i++)
 		error = stap_perf_task_prepare(i);
 	for (i = 0; !error && i < ARRAY_SIZE(stap_perf_task_hooks); i++)

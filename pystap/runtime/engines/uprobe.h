@@ -422,19 +422,9 @@ static int stap_uprobe_urgently(int (*work)(void))
 	return error;
 }
 
-static bool stap_uprobe_needs_targets(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < stap_uprobe_count; i++)
-		if (stap_uprobe_sites[i].targets)
-			return true;
-	return false;
-}
-
 static int stap_uprobe_start(void)
 {
-	bool targets = stap_uprobe_needs_targets();
+	bool targets = stap_sites_ask_targets(stap_uprobe_sites, stap_uprobe_count);
 	int error = targets ? stap_targets_start() : 0;
 
 	if (error)
@@ -457,7 +447,7 @@ static int stap_uprobe_start(void)
 static void stap_uprobe_stop(void)
 {
 	stap_uprobe_urgently(stap_uprobe_disarm_all);
-	if (stap_uprobe_needs_targets())
+	if (stap_sites_ask_targets(stap_uprobe_sites, stap_uprobe_count))
 		stap_targets_stop();
 }
 
