@@ -179,7 +179,7 @@ FLAGS = {
         bits=False,
     ),
     "memfd": Flags("MFD_CLOEXEC MFD_ALLOW_SEALING MFD_HUGETLB"),
-    "memfd_secret": Flags("FD_CLOEXEC:0x80000"),
+    "memfd_secret": Flags("O_CLOEXEC:0x80000"),
     "mempolicy": Flags("MPOL_DEFAULT MPOL_PREFERRED MPOL_BIND MPOL_INTERLEAVE MPOL_LOCAL", bits=False),
     "mknod": Flags("S_IFSOCK S_IFREG S_IFBLK S_IFCHR S_IFIFO | ", mask=0o170000),
     "mlock2": Flags("MLOCK_ONFAULT"),

@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -167,9 +168,24 @@ def _memory(spec: Spec, ram: Path | None, shared: bool = False) -> list[str]:
 
 
 def _command_line(spec: Spec) -> str:
-    """With the speed of the time stamp counter, where that is this machine's under emulation."""
+    """With the speed of the time stamp counter, where that is this machine's under emulation.
+
+    Each CPU's delays are by that, too: those but the first measure it otherwise, and are wrong by far where it is busy.
+    """
     khz = clock.tsc_khz() if spec.accel.startswith("tcg") and not spec.counting else None
-    return f"{COMMAND_LINE} tsc_early_khz={khz}" if khz else COMMAND_LINE
+    if not khz:
+        return COMMAND_LINE
+    hz = _ticks(spec.kernel)
+    return f"{COMMAND_LINE} tsc_early_khz={khz}" + (f" lpj={khz * 1000 // hz}" if hz else "")
+
+
+def _ticks(kernel: Kernel) -> int:
+    """How many ticks a second a kernel is configured for, 0 where that is not known."""
+    config = kernel.build_tree / ".config" if kernel.build_tree else None
+    if config is None or not config.is_file():
+        return 0
+    found = re.search(r"^CONFIG_HZ=(\d+)$", config.read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _start(

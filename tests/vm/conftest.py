@@ -38,6 +38,7 @@ PROGRAMS = {
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "waits": ("-g -O1 -static", "waits.c"),
     "values": ("-g -O1", "values.c"),
+    "own_view": ("-O1 -static", "own_view.c"),
     "touch": ("-g -O1 -pthread", "touch.c"),
     "watched": ("-g -O1 -pthread", "watched.c"),
     "watched_fixed": ("-g -O1 -pthread -no-pie", "watched.c"),
