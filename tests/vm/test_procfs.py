@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,16 +63,71 @@ def test_files_are_answered(series: str, guests: Guests, capsys: pytest.CaptureF
     assert done.status == 1
 
 
+METRIC = re.compile(  # of the text format: a name, labels, a number
+    r'([a-zA-Z_:][a-zA-Z0-9_:]*)\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\} ([+-]?\d+)'
+)
+LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"(?:,|$)')
+
+
+def metrics(text: str) -> dict[tuple[str, ...], int]:
+    """The numbers of a text for Prometheus by name and labels' values; what is not of that format is an error."""
+    found = {}
+    assert text.endswith("\n")
+    for line in text[:-1].split("\n"):
+        match = METRIC.fullmatch(line)
+        assert match, line
+        name, labels, number = match.groups()
+        values = [value for _, value in LABEL.findall(labels)]
+        found[name, *(re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), value) for value in values)] = int(number)
+    return found
+
+
+WORDS = r"""
+        reads["a \"b\""] = 3
+        reads["back\\slash\nline"] = -4
+        reads["caf\303\251 \360\237\230\200 \t\001"] = 5
+        reads["\303("] = 6
+"""
+KEYS = ('a "b"', "back\\slash\nline", "caf\u00e9 \U0001f600 \t\x01", "\ufffd(")
+
+
 def test_metrics(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
-    """probe prometheus and its macros."""
-    script = """
-        global reads
-        probe begin { reads["a \\"b\\""] = 3 }
-        probe prometheus { @prometheus_dump_array1(reads, "reads", "who") }
+    """probe prometheus and its macros: the text is as its format has it, whatever the labels are."""
+    script = f"""
+        global reads, moved
+        probe begin {{ {WORDS} moved["vda", 1] = 9223372036854775807 }}
+        probe prometheus {{
+            @prometheus_dump_array1(reads, "reads", "who")
+            @prometheus_dump_array2(moved, "moved", "disk", "way")
+        }}
     """
     done = run(series, guests, capsys, script, "cat /proc/systemtap/stap_*/__prometheus")
     assert (done.stderr, done.status) == (b"", 0)
-    assert done.stdout == b'reads{who="a \\"b\\""} 3\n'
+    reads = {("reads", key): number for key, number in zip(KEYS, (3, -4, 5, 6), strict=True)}
+    assert metrics(done.stdout.decode()) == reads | {("moved", "vda", "1"): 2**63 - 1}
+
+
+def test_any_text_is_json(series: str, guests: Guests, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names, descriptions and values with all that JSON escapes, and with what is no UTF-8."""
+    script = f"""
+        global reads
+        probe begin {{
+            {WORDS}
+            json_set_prefix("a\\t\\"b\\"")
+            foreach (k in reads) json_add_string_metric(k, k . k)
+        }}
+        probe json_data {{
+            @json_output_data_start
+            foreach (k in reads) {{ @json_output_string_value(k, k) }}
+            @json_output_data_end
+        }}
+    """
+    done = run(series, guests, capsys, script, "cd /proc/systemtap/stap_*; cat metadata.json data.json")
+    assert (done.stderr, done.status) == (b"", 0)
+    described, told = map(json.loads, done.stdout.decode().splitlines())
+    assert described["prefix"] == 'a\t"b"'
+    assert {m["name"]: m["description"] for m in described["metrics"]} == {key: key * 2 for key in KEYS}
+    assert told["data"] == {key: key for key in KEYS}
 
 
 JSON = """
