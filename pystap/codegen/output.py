@@ -32,12 +32,12 @@ class Output:
             spelt = iter(e.ready(op.arguments))
             e.write(f"char *at = stap_print_start(c, STAP_ITEM_PRINT, {e.tables.format(op.format)});")
             e.write("")
-            for conversion in conversions:
-                self._print_one(conversion, spelt, op)
+            for number, conversion in enumerate(conversions):
+                self._print_one(conversion, spelt, op, _behind(conversions[number + 1 :]))
             e.write("stap_print_end(c, at);")
         e.check_if(any(p.letter in "mM" for p in conversions))
 
-    def _print_one(self, conversion: Conversion, spelt: Iterator[str], op: ir.Print) -> None:
+    def _print_one(self, conversion: Conversion, spelt: Iterator[str], op: ir.Print, behind: str) -> None:
         e = self._e
         count = "1" if conversion.precision is None else str(conversion.precision)
         if conversion.width == "*":
@@ -50,7 +50,7 @@ class Output:
             e.write(f"at = stap_print_string(at, {value});")
         elif conversion.letter in "mM":
             user = "true" if "#" in conversion.flags else "false"
-            e.write(f"at = stap_print_memory(c, at, {value}, {count}, {user}, {e.mark(op.mark)});")
+            e.write(f"at = stap_print_memory(c, at, {behind}, {value}, {count}, {user}, {e.mark(op.mark)});")
         else:
             e.write(f"at = stap_print_long(at, {value});")
 
@@ -138,15 +138,18 @@ def _field(conversion: Conversion) -> str:
     return f"{{ .flags = {flags}, .conversion = '{conversion.letter}', .width = {width}, .precision = {precision} }}"
 
 
+def _behind(conversions: list[Conversion]) -> str:
+    """The C size of the arguments of these conversions; %m and %M have what they ask for, within reason."""
+    longs = sum(len(c.arguments) - (c.letter in "smM") for c in conversions)
+    strings = sum(c.letter == "s" for c in conversions)
+    memory = sum(_memory(c) + 16 for c in conversions if c.letter in "mM")
+    return f"{8 * longs + memory} + {strings} * (STAP_STRING_BYTES + 16)"
+
+
 def _memory(conversion: Conversion) -> int:
     return min(conversion.precision, 4096) if isinstance(conversion.precision, int) else 1024
 
 
 def _size(conversions: list[Conversion]) -> str:
-    """The C size of the longest item that a format makes. %m and %M get what they ask for, within reason."""
-    longs = sum(len(c.arguments) - (c.letter == "s") for c in conversions)
-    strings = sum(c.letter == "s" for c in conversions)
-    memory = sum(
-        min(c.precision, 4096) if isinstance(c.precision, int) else 1024 for c in conversions if c.letter in "mM"
-    )
-    return f"sizeof(struct stap_item) + {8 * longs} + {strings} * (STAP_STRING_BYTES + 16) + {memory + 16}"
+    """The C size of the longest item that a format makes."""
+    return f"sizeof(struct stap_item) + {_behind(conversions)} + 16"

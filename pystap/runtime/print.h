@@ -55,12 +55,12 @@ static noinline char *stap_print_string(char *at, const char *text)
 	return at + STAP_PAD(sizeof(*string) + length);
 }
 
-/* %m and %M: `count` bytes of memory, as many as the item has room for. */
-static noinline char *stap_print_memory(struct stap_context *c, char *at, s64 address, s64 count, bool user,
+/* %m and %M: `count` bytes of memory, as many as the item has room for; `behind`: what arguments behind it need. */
+static noinline char *stap_print_memory(struct stap_context *c, char *at, u32 behind, s64 address, s64 count, bool user,
 					stap_mark mark)
 {
 	struct stap_string *string = (struct stap_string *)at;
-	s64 room = STAP_LARGEST_ITEM - (at - (c->output + c->print_used)) - 2 * sizeof(s64);
+	s64 room = (s64)STAP_LARGEST_ITEM - behind - (at - (c->output + c->print_used)) - 2 * sizeof(s64);
 
 	if (count > room)
 		count = room;
