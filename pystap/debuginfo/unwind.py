@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class _State:
         return _State(self.kind, self.register, self.offset, dict(self.saved), self.by_rbp)
 
     def rule(self) -> Rule | None:
-        if self.kind == "unknown":
+        if self.kind == "unknown" or self.register > _RA or not -(2**31) <= self.offset < 2**31:
             return None
         return Rule(self.kind, self.register, self.offset, tuple(self.saved.get(r, SAME) for r in KEPT), self.by_rbp)
 
@@ -105,7 +106,11 @@ class _Reader:
         self._cies: dict[int, _Cie] = {}
 
     def functions(self) -> Iterator[tuple[int, int, list[Row]]]:
-        """(first address, past the last, rows) of each description."""
+        """(first address, past the last, rows) of each description, as far as they can be read."""
+        with suppress(struct.error, LookupError):  # the file is damaged
+            yield from self._functions()
+
+    def _functions(self) -> Iterator[tuple[int, int, list[Row]]]:
         data, at = self._data, 0
         while at + 8 <= len(data):
             (length,) = struct.unpack_from("<I", data, at)
@@ -292,7 +297,7 @@ class _Machine:
         if code.startswith(_PLT[0]) and code.endswith(_PLT[1]) and len(code) == 11:
             state.kind, state.register, state.offset = "plt", _RSP, code[6] - 0x30
             return
-        if 0x70 <= code[0] <= 0x8F and code[-1] == 0x06:
+        if code and 0x70 <= code[0] <= 0x8F and code[-1] == 0x06:
             offset, end = sleb(code, 1)
             if end == len(code) - 1:
                 state.kind, state.register, state.offset = "memory", code[0] - 0x70, offset
