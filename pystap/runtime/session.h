@@ -278,9 +278,7 @@ static int stap_proc_create(void)
 		return -ENOMEM;
 	snprintf(name, sizeof(name), STAP_PROC_ROOT "/%s", module_name(THIS_MODULE));
 	stap_proc_dir = proc_mkdir(name, NULL);
-	if (!stap_proc_dir)
-		return -ENOMEM;
-	return proc_create("cmd", 0600, stap_proc_dir, &stap_cmd_ops) ? 0 : -ENOMEM;
+	return stap_proc_dir ? 0 : -ENOMEM;
 }
 
 static void stap_proc_remove(void)
@@ -326,11 +324,13 @@ static int stap_session_load(const struct stap_part *parts, unsigned int part_co
 	stap_parts_count = part_count;
 	stap_engines_used = engines;
 	stap_engines_count = engine_count;
-	error = stap_parts_load();
-	if (!error)
-		error = stap_proc_create();
+	error = stap_proc_create();
 	if (!error)
 		error = stap_transport_open(stap_proc_dir);
+	if (!error)
+		error = stap_parts_load();	/* which may have something to say */
+	if (!error && !proc_create("cmd", 0600, stap_proc_dir, &stap_cmd_ops))
+		error = -ENOMEM;
 	if (error)
 		stap_session_unload();
 	return error;

@@ -39,6 +39,36 @@ def test_a_register_that_hits_do_not_keep(guests: Guests, series: str, capsys: p
     assert done.stderr.startswith(b"ERROR: register access fault [man error::fault]\n")
 
 
+def test_a_file_that_cannot_be_looked_up_while_the_module_is_loaded(
+    guests: Guests, series: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program whose symbols the script knows is a link to itself where the module runs: the others are known."""
+    program = tmp_path / "program"
+    program.write_bytes(Path("/bin/true").read_bytes())
+    module = ready(series, capsys, "probe begin { println(usymname(0)) exit() }", "-d", str(program))
+    guests.sh(series, f"mkdir -p {tmp_path}; ln -s {program} {program}")
+    done = guests.run(series, module)
+    assert done.stderr.decode() == f"WARNING: {program} could not be looked up (rc -40)\n"
+    assert (done.stdout, done.status) == (b"0x0\n", 0)
+
+
+def test_an_item_of_memory_leaves_room_for_what_follows(
+    guests: Guests, series: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """%m with a length that only the run knows is cut, however much it asks for; long texts behind it are whole."""
+    script = """global s probe begin {
+        while (strlen(s) < 500) s .= "0123456789"
+        for (i = 0; i < 15; i++) println(s)
+        printf("<%.*M>%s|%s|%d\\n", 1 << 20, module_param_address(), s, s, 77) exit() }
+        function module_param_address:long() %{ STAP_RETURN((long)THIS_MODULE); %}"""
+    done = guests.run(series, ready(series, capsys, script, "-g"))
+    last = done.stdout.decode().splitlines()[-1]
+    memory, _, rest = last.partition(">")
+    assert rest == f"{'0123456789' * 50}|{'0123456789' * 50}|77"
+    assert 2 * 1024 <= len(memory) - 1 <= 2 * 1100
+    assert (done.stderr, done.status) == (b"", 0)
+
+
 def test_breakpoints_beside_very_many_others(guests: Guests, series: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The bounds are lowered to one and none; the traced function is probed all the same."""
     script = """global reads probe kernel.function("vfs_read") { reads++ } probe end { println(reads > 0) }
