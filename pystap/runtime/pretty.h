@@ -3,8 +3,8 @@
  * pretty.h: $x$, $x$$ and $$vars: walks type descriptors over memory and
  * writes {.a=1, .b="txt", .c=[1, ...]} into a script string. Memory that can
  * not be read shows as ERROR and fails nothing. Any context; takes no lock;
- * bounded: STAP_PRETTY_ITEMS items, STAP_PRETTY_LEVELS levels, the string's
- * length.
+ * bounded: STAP_PRETTY_ITEMS items, STAP_PRETTY_LEVELS levels or what the stack
+ * has room for, the string's length.
  */
 #ifndef STAP_PRETTY_H
 #define STAP_PRETTY_H
@@ -222,14 +222,19 @@ static void stap_pretty_member(struct stap_pretty *pretty, const struct stap_mem
 		stap_pretty_at(pretty, member->type, address + member->offset, level);
 }
 
+/* Whether what lies inside is shown; each level takes some stack. */
+static bool stap_pretty_inside(const struct stap_pretty *pretty, u32 level)
+{
+	return (level < pretty->depth || pretty->depth >= 2) && level < STAP_PRETTY_LEVELS &&
+	       stap_stack_left(MINSTACKSPACE);
+}
+
 static void stap_pretty_struct(struct stap_pretty *pretty, const struct stap_type *type, u64 address, u32 level)
 {
 	u32 at;
 
 	stap_put(&pretty->sink, "{", 1);
-	if (level >= pretty->depth && pretty->depth < 2)
-		stap_pretty_text(pretty, "...");
-	else if (level >= STAP_PRETTY_LEVELS)
+	if (!stap_pretty_inside(pretty, level))
 		stap_pretty_text(pretty, "...");
 	else
 		for (at = 0; at < type->member_count && stap_pretty_more(pretty, at); at++)
@@ -241,7 +246,7 @@ static void stap_pretty_array(struct stap_pretty *pretty, const struct stap_type
 {
 	const struct stap_type *element = &stap_types[type->element];
 
-	if (level >= pretty->depth && pretty->depth < 2) {
+	if (!stap_pretty_inside(pretty, level)) {
 		stap_pretty_text(pretty, "[...]");
 		return;
 	}
