@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pystap import cli
@@ -86,3 +88,15 @@ def test_a_counter_that_the_machine_lacks(bench: Bench) -> None:
     done = bench.finish(script, "PROGRAMS/touch")
     assert done.stdout == b"0 4\n"
     assert b'.counter("cycles")\' is not supported by this kernel (-2)' in done.stderr
+
+
+def test_more_tasks_at_once_than_there_is_room_for(bench: Bench) -> None:
+    """The room is taken away; who is not counted reads 0, and is told of in the end."""
+    script = f"""
+    probe perf.sw.page_faults.{TOUCH}.counter("faults") {{ }}
+    probe {TOUCH}.function("touch").call {{ println(@perf("faults")) }}
+    """
+    done = bench.finish(script, "PROGRAMS/touch", "-DSTAP_PERF_WORKS=0")
+    assert done.stdout == b"0\n0\n0\n0\n"
+    said = r"WARNING: [1-9]\d* tasks began or ended without their counters: too many at once\n"
+    assert re.fullmatch(said, done.stderr.decode())

@@ -5,10 +5,12 @@
  * such a task, and accesses to their memory (watch.h). A task gets its counters
  * on its way to user mode from the fork or exec that made it what it is, before
  * its first instruction there, and loses them when it ends or executes
- * something else: work of its own, which may sleep, does both. Reading may happen in any context, takes no lock
- * and never waits. The table of tasks has a spin lock that only tasks' own work
+ * something else: work of its own, which may sleep, does both. Reading may
+ * happen in any context, takes no lock and never waits. The table of tasks has a spin lock that only tasks' own work
  * and starting and stopping take, never a handler; tracepoints of fork, exec
- * and exit look into the table under RCU.
+ * and exit look into the table under RCU, and take what that work needs from a
+ * list with a raw lock of its own: they come with preemption off, where
+ * PREEMPT_RT allows no allocation.
  */
 #ifndef STAP_ENGINE_PERF_TASK_H
 #define STAP_ENGINE_PERF_TASK_H
@@ -50,6 +52,19 @@ static pid_t stap_perf_task_processes[];	/* of each site: the process it is limi
 
 static DEFINE_HASHTABLE(stap_perf_tasks, 8);
 static DEFINE_SPINLOCK(stap_perf_tasks_lock);
+#ifndef STAP_PERF_WORKS
+#define STAP_PERF_WORKS 1024		/* tasks that are between fork, exec or exit and user mode at one time */
+#endif
+
+struct stap_perf_work {
+	struct callback_head head;
+	struct stap_perf_work *next;
+};
+
+static struct stap_perf_work *stap_perf_works;
+static struct stap_perf_work *stap_perf_works_free;
+static DEFINE_RAW_SPINLOCK(stap_perf_works_lock);
+static atomic_t stap_perf_tasks_missed;		/* for want of room */
 static atomic_t stap_perf_tasks_pending;	/* work that has been given to tasks */
 static bool stap_perf_tasks_closing;
 static bool stap_perf_tasks_worked;
@@ -154,8 +169,10 @@ static void stap_perf_task_add(struct task_struct *task, const struct inode *pro
 	struct stap_perf_task *t = kzalloc(struct_size(t, events, stap_perf_task_count), GFP_KERNEL);
 	unsigned int i;
 
-	if (!t)
+	if (!t) {
+		atomic_inc(&stap_perf_tasks_missed);
 		return;
+	}
 	t->task = get_task_struct(task);
 	for (i = 0; i < stap_perf_task_count; i++)
 		if (stap_perf_task_counts(i, task, program))
@@ -201,12 +218,47 @@ static s64 __maybe_unused stap_field_counter(struct stap_context *c, u32 key)
 
 /* --- tasks come and go ----------------------------------------------------------------------------------- */
 
+static int stap_perf_works_allocate(void)
+{
+	unsigned int i;
+
+	stap_perf_works = kvcalloc(STAP_PERF_WORKS, sizeof(*stap_perf_works), GFP_KERNEL);
+	for (i = 0; stap_perf_works && i < STAP_PERF_WORKS; i++) {
+		stap_perf_works[i].next = stap_perf_works_free;
+		stap_perf_works_free = &stap_perf_works[i];
+	}
+	return stap_perf_works ? 0 : -ENOMEM;
+}
+
+static struct stap_perf_work *stap_perf_work_take(void)
+{
+	struct stap_perf_work *work;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&stap_perf_works_lock, flags);
+	work = stap_perf_works_free;
+	if (work)
+		stap_perf_works_free = work->next;
+	raw_spin_unlock_irqrestore(&stap_perf_works_lock, flags);
+	return work;
+}
+
+static void stap_perf_work_give(struct stap_perf_work *work)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&stap_perf_works_lock, flags);
+	work->next = stap_perf_works_free;
+	stap_perf_works_free = work;
+	raw_spin_unlock_irqrestore(&stap_perf_works_lock, flags);
+}
+
 static void stap_perf_task_settle(struct callback_head *work)
 {
 	struct stap_perf_task *old = stap_perf_task_take(current);
 	const struct inode *program = stap_program_of(current->mm);
 
-	kfree(work);
+	stap_perf_work_give(container_of(work, struct stap_perf_work, head));
 	if (old)
 		stap_perf_task_free(old);
 	if (!READ_ONCE(stap_perf_tasks_closing) && !(current->flags & PF_EXITING) && stap_perf_task_fits(program))
@@ -217,17 +269,19 @@ static void stap_perf_task_settle(struct callback_head *work)
 /* Of a task that will go to user mode or end: in the context of a tracepoint. */
 static void stap_perf_task_later(struct task_struct *task)
 {
-	struct callback_head *work = kmalloc(sizeof(*work), GFP_ATOMIC | __GFP_NOWARN);
+	struct stap_perf_work *work = stap_perf_work_take();
 
-	if (!work)
+	if (!work) {
+		atomic_inc(&stap_perf_tasks_missed);
 		return;
-	init_task_work(work, stap_perf_task_settle);
+	}
+	init_task_work(&work->head, stap_perf_task_settle);
 	atomic_inc(&stap_perf_tasks_pending);
 	WRITE_ONCE(stap_perf_tasks_worked, true);
-	if (!task_work_add(task, work, TWA_RESUME))
+	if (!task_work_add(task, &work->head, TWA_RESUME))
 		return;
 	atomic_dec(&stap_perf_tasks_pending);
-	kfree(work);
+	stap_perf_work_give(work);
 }
 
 static void stap_perf_task_forked(void *data, struct task_struct *parent, struct task_struct *child)
@@ -344,7 +398,11 @@ static void stap_perf_tasks_wait(void)
 
 	while (atomic_read(&stap_perf_tasks_pending) && time_before(jiffies, until))
 		msleep(1);
+	if (atomic_read(&stap_perf_tasks_missed))
+		stap_session_message(STAP_ITEM_WARNING, "%d tasks began or ended without their counters: too many at once",
+				     atomic_read(&stap_perf_tasks_missed));
 	if (atomic_read(&stap_perf_tasks_pending)) {
+		stap_perf_works = NULL;	/* still used */
 		stap_session_message(STAP_ITEM_WARNING, "a task that is counted is held in its exec or exit: the module stays");
 		__module_get(THIS_MODULE);
 	} else if (stap_perf_tasks_worked) {
@@ -386,6 +444,8 @@ static void stap_perf_task_stop(void)
 	spin_unlock(&stap_perf_tasks_lock);
 	stap_perf_tasks_wait();
 	stap_perf_tasks_drop();
+	kvfree(stap_perf_works);
+	stap_perf_works = NULL;
 	for (i = 0; i < stap_perf_task_count; i++) {
 		iput(stap_perf_task_programs[i]);
 		stap_perf_task_programs[i] = NULL;
@@ -402,6 +462,7 @@ static int stap_perf_task_start(void)
 
 	if (error)
 		return error;
+	error = stap_perf_works_allocate();
 	for (i = 0; !error && i < stap_perf_task_count; i++)
 		error = stap_perf_task_prepare(i);
 	for (i = 0; !error && i < ARRAY_SIZE(stap_perf_task_hooks); i++)
