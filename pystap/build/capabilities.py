@@ -77,6 +77,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
         "STAP_HAVE_REMOTE_PAGES_MAPPINGS",
         InHeader("include/linux/mm.h", r"get_user_pages_remote\([^;]*struct vm_area_struct \*\*vmas"),
     ),
+    # pages that wait for a NUMA hint are brought in only if asked for (v6.6, d74943a2f3cd)
+    ("STAP_HAVE_FOLL_HONOR_NUMA_FAULT", InHeader("include/linux/mm_types.h", r"^\tFOLL_HONOR_NUMA_FAULT = ")),
     # what lies on an overlay is mapped as its file below, which knows both paths (v6.8, def3ae83da02)
     ("STAP_HAVE_FILE_USER_PATH", Exported("backing_file_user_path")),
     # a task's vector registers by reference (v5.16, 87d0e5be0fac) and by a function (v6.16, e3bfa3859936)

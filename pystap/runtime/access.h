@@ -61,8 +61,8 @@ STAP_LOAD_KERNEL(u64)
 
 /*
  * A user page that is not in memory is waited for where the engine says that
- * this is allowed (c->sleepable). The handler stays on its CPU, whose context it
- * keeps meanwhile: other hits there are refused as nested ones.
+ * this is allowed (c->sleepable), for a while. The handler stays on its CPU, whose
+ * context it keeps meanwhile: other hits there are refused as nested ones.
  */
 static __always_inline bool stap_may_sleep(const struct stap_context *c)
 {
@@ -70,21 +70,34 @@ static __always_inline bool stap_may_sleep(const struct stap_context *c)
 	       preempt_count() <= IS_ENABLED(CONFIG_PREEMPT_COUNT);
 }
 
-static noinline __cold bool stap_fault_in(u64 address, size_t size)
+static __always_inline u64 stap_sleep_begin(void)
 {
-	struct stap_context *c = __this_cpu_read(stap_contexts);
-	u64 before = get_cycles();
-	size_t missing;
-
-	if (!stap_may_sleep(c))
-		return false;
 	migrate_disable();
 	preempt_enable();
-	missing = fault_in_readable((const char __user *)address, size);
+	return get_cycles();
+}
+
+static __always_inline void stap_sleep_end(struct stap_context *c, u64 before)
+{
 	preempt_disable();
 	migrate_enable();
 	stap_exclude(c, get_cycles() - before);
-	return !missing;
+}
+
+static noinline __cold bool stap_fault_in(u64 address, size_t size)
+{
+	struct stap_context *c = __this_cpu_read(stap_contexts);
+	u64 before;
+	bool there;
+
+	if (!stap_may_sleep(c))
+		return false;
+	before = stap_sleep_begin();
+	there = stap_bring(address, size, 0);
+	stap_sleep_end(c, before);
+	if (!there)
+		c->sleepable = false;	/* once is enough: other hits on this CPU are refused meanwhile */
+	return there;
 }
 
 /* A kernel thread's borrowed address space is nobody's. */

@@ -141,16 +141,17 @@ static inline void stap_uprobe_unregister_wait(void)
 #endif
 }
 
-/* A page of another process, writable and held; its mmap_lock is held too. NULL where there is none. */
-static inline struct page *stap_remote_page(struct mm_struct *mm, unsigned long address)
+/* A page of a process, held; its mmap_lock is held too. 1, or 0 or negative where there is none; `flags`: FOLL_*. */
+static inline long stap_remote_page(struct mm_struct *mm, unsigned long address, unsigned int flags, struct page **page)
 {
-	struct page *page;
-#if STAP_HAVE_REMOTE_PAGES_MAPPINGS
-	long got = get_user_pages_remote(mm, address, 1, FOLL_WRITE, &page, NULL, NULL);
-#else
-	long got = get_user_pages_remote(mm, address, 1, FOLL_WRITE, &page, NULL);
+#if STAP_HAVE_FOLL_HONOR_NUMA_FAULT
+	flags |= FOLL_HONOR_NUMA_FAULT;
 #endif
-	return got == 1 ? page : NULL;
+#if STAP_HAVE_REMOTE_PAGES_MAPPINGS
+	return get_user_pages_remote(mm, address, 1, flags, page, NULL, NULL);
+#else
+	return get_user_pages_remote(mm, address, 1, flags, page, NULL);
+#endif
 }
 
 /* --- vector registers ------------------------------------------------------------------------------------ */

@@ -2,7 +2,7 @@
 /*
  * objects.h: the programs and libraries that the script knows, and where the
  * current process has them. Mappings are looked at under their lock, which is
- * waited for only where the engine allows sleeping (c->sleepable), else tried:
+ * waited for (not for good) where the engine allows sleeping (c->sleepable), else tried:
  * what can not be had here and now is said to be not there. Any context; in an
  * interrupt that came while the kernel was running nothing is found.
  */
@@ -91,6 +91,9 @@ static inline bool stap_user_interrupted(void)
 
 static noinline bool stap_mappings_lock(struct stap_context *c, struct mm_struct *mm)
 {
+	u64 before;
+	bool locked;
+
 	if (!mm)
 		return false;
 	if (!stap_user_interrupted() && (in_nmi() || in_hardirq() || in_serving_softirq() || irqs_disabled()))
@@ -99,12 +102,10 @@ static noinline bool stap_mappings_lock(struct stap_context *c, struct mm_struct
 		return true;
 	if (!stap_may_sleep(c))
 		return false;
-	migrate_disable();
-	preempt_enable();
-	mmap_read_lock(mm);
-	preempt_disable();
-	migrate_enable();
-	return true;
+	before = stap_sleep_begin();
+	locked = stap_mmap_lock_patiently(mm);
+	stap_sleep_end(c, before);
+	return locked;
 }
 
 /* How far from its link-time addresses the current process has an object. */
@@ -163,17 +164,23 @@ static inline const char *stap_last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The file of a mapping, by name. d_path() takes locks that an interrupted task may hold: only where sleeping is allowed. */
+/*
+ * The file of a mapping, by name. d_path() takes locks that an interrupted task may hold, and that on PREEMPT_RT are
+ * slept for: only where sleeping is allowed.
+ */
 static void stap_mapping_name(struct stap_context *c, struct stap_mapping *m, struct file *file)
 {
 	char *path;
+	u64 before;
 
 	if (m->object) {
 		strscpy(m->name, m->object->path, sizeof(m->name));
 		return;
 	}
-	if (c->sleepable) {
+	if (stap_may_sleep(c)) {
+		before = stap_sleep_begin();
 		path = d_path(stap_file_path(file), m->name, sizeof(m->name));
+		stap_sleep_end(c, before);
 		if (!IS_ERR(path)) {
 			memmove(m->name, path, strlen(path) + 1);
 			return;

@@ -21,6 +21,7 @@
 #include "context.h"		/* one handler run: what it has, its error */
 #include "entry.h"		/* its way in and out */
 #include "storage.h"		/* contexts, and the room of calls */
+#include "present.h"		/* pages of a program that are not in memory */
 #include "access.h"		/* memory and registers of what is probed */
 #include "lock.h"		/* globals' locks */
 #include "map.h"		/* associative arrays */

@@ -12,10 +12,11 @@
  * When the session ends, calls are still under way, and nobody will help an
  * unwinder any more: so what lies on stacks is put back then for all tasks.
  *
- * Handlers run in the task, outside of stap_enter(): they sleep, and fault
+ * Handlers run in the task, outside of stap_enter(): they sleep, and bring
  * in the task's own stack. They read the kernel's list of the task's calls,
  * which nobody but the task itself changes, and change nothing of it. Nothing
- * is locked but, to find out what a mapping is, the task's mmap_lock.
+ * is locked but, to find out what a mapping is, the task's mmap_lock, which is
+ * not waited for without end, as nothing is that the program could hold back.
  */
 #ifndef STAP_ENGINE_UNWINDERS_H
 #define STAP_ENGINE_UNWINDERS_H
@@ -55,6 +56,23 @@ static unsigned long *stap_trampoline_hint(void)
 	return &stap_trampolines[hash_ptr(current->mm, ilog2(STAP_TRAMPOLINES))];
 }
 
+/* The task's own memory, which may have to be brought in first. */
+static bool stap_unwinder_read(unsigned long *word, unsigned long address)
+{
+	const void __user *from = (const void __user *)address;
+
+	return !copy_from_user_nofault(word, from, sizeof(*word)) ||
+	       (stap_bring(address, sizeof(*word), 0) && !copy_from_user_nofault(word, from, sizeof(*word)));
+}
+
+static bool stap_unwinder_write(unsigned long address, unsigned long word)
+{
+	void __user *to = (void __user *)address;
+
+	return !copy_to_user_nofault(to, &word, sizeof(word)) ||
+	       (stap_bring(address, sizeof(word), FOLL_WRITE) && !copy_to_user_nofault(to, &word, sizeof(word)));
+}
+
 /* Whether the kernel's area for uprobes begins there: it begins with the trampoline. Under mmap_lock. */
 static bool stap_is_trampoline_of(struct mm_struct *mm, unsigned long address)
 {
@@ -71,9 +89,8 @@ static bool stap_is_trampoline(unsigned long address)
 	struct mm_struct *mm = current->mm;
 	bool is;
 
-	if (!address || !mm)
+	if (!address || !mm || !stap_mmap_lock_patiently(mm))
 		return false;
-	mmap_read_lock(mm);
 	is = stap_is_trampoline_of(mm, address);
 	mmap_read_unlock(mm);
 	return is;
@@ -87,7 +104,7 @@ static int stap_unwinder_raised(struct uprobe_consumer *consumer, struct pt_regs
 	unsigned long trampoline = 0, word;
 
 	for (at = task ? task->return_instances : NULL; at; at = at->next) {
-		if (copy_from_user(&word, (void __user *)at->stack, sizeof(word)) || word == at->orig_ret_vaddr)
+		if (!stap_unwinder_read(&word, at->stack) || word == at->orig_ret_vaddr)
 			continue;
 		if (word != trampoline) {
 			if (trampoline || !stap_is_trampoline(word))
@@ -95,8 +112,7 @@ static int stap_unwinder_raised(struct uprobe_consumer *consumer, struct pt_regs
 			trampoline = word;
 			WRITE_ONCE(*stap_trampoline_hint(), word);
 		}
-		word = at->orig_ret_vaddr;
-		if (copy_to_user((void __user *)at->stack, &word, sizeof(word)))
+		if (!stap_unwinder_write(at->stack, at->orig_ret_vaddr))
 			pr_debug("%s: no return address put back\n", current->comm);
 	}
 	return 0;
@@ -115,10 +131,10 @@ static int stap_unwinder_caught(struct uprobe_consumer *consumer, struct pt_regs
 	if (!stap_is_trampoline(trampoline))
 		return 0;
 	for (; at; at = at->next) {
-		if (at->stack <= user_stack_pointer(regs) ||
-		    copy_from_user(&word, (void __user *)at->stack, sizeof(word)) || word != at->orig_ret_vaddr)
+		if (at->stack <= user_stack_pointer(regs) || !stap_unwinder_read(&word, at->stack) ||
+		    word != at->orig_ret_vaddr)
 			continue;
-		if (copy_to_user((void __user *)at->stack, &trampoline, sizeof(trampoline)))
+		if (!stap_unwinder_write(at->stack, trampoline))
 			pr_debug("%s: a return will not be seen\n", current->comm);
 	}
 	return 0;
@@ -126,7 +142,40 @@ static int stap_unwinder_caught(struct uprobe_consumer *consumer, struct pt_regs
 
 /* --- the end of the session ------------------------------------------------------------------------------ */
 
-enum { STAP_SETTLED = 1024, STAP_SETTLED_CALLS = 128 };	/* tasks, and calls of each */
+enum { STAP_SETTLED_CALLS = 128 };	/* of each task */
+
+/*
+ * The page that a call's return address is in, held, under mmap_lock. A stack is its program's own memory, of which
+ * something was swapped out at most; a file's page is asked for only as far as it is there, since who serves the file
+ * need not answer.
+ */
+static struct page *stap_unwinder_page(struct mm_struct *mm, unsigned long address)
+{
+	const struct vm_area_struct *area = find_vma(mm, address);
+	struct page *page;
+	unsigned int flags = FOLL_WRITE;
+
+	if (!area || area->vm_start > address)
+		return NULL;
+	if (stap_is_held_back(mm, address))
+		return NULL;
+	if (area->vm_file)
+		flags |= FOLL_NOWAIT;
+	return stap_remote_page(mm, address, flags, &page) == 1 ? page : NULL;
+}
+
+/* A program that never gives its lock back does not keep the session from ending. */
+static bool stap_unwinder_lock(struct mm_struct *mm)
+{
+	unsigned long until = jiffies + msecs_to_jiffies(STAP_PRESENT_MS);
+
+	while (!mmap_read_trylock(mm)) {
+		if (time_after(jiffies, until))
+			return false;
+		usleep_range(50, 100);
+	}
+	return true;
+}
 
 /*
  * One call of another task, which may return from it at this very moment: the
@@ -143,10 +192,11 @@ static void stap_unwinder_settle_call(struct mm_struct *mm, const struct return_
 
 	if (call->stack % sizeof(long) || !(call->orig_ret_vaddr & ~PAGE_MASK))
 		return;
-	mmap_read_lock(mm);
+	if (!stap_unwinder_lock(mm))
+		return;
 	code = find_vma(mm, call->orig_ret_vaddr);
 	page = code && code->vm_start <= call->orig_ret_vaddr && code->vm_flags & VM_EXEC ?
-	       stap_remote_page(mm, call->stack) : NULL;
+	       stap_unwinder_page(mm, call->stack) : NULL;
 	if (page) {
 		mapped = kmap(page);
 		word = (unsigned long *)((char *)mapped + offset_in_page(call->stack));
@@ -186,25 +236,41 @@ static void stap_unwinder_settle_task(struct task_struct *task)
 	mmput(mm);
 }
 
+/* As many of those that have met a probe as fit into `tasks`, each held; says how many there are. */
+static unsigned int stap_unwinders_list(struct task_struct **tasks, unsigned int room)
+{
+	struct task_struct *process, *task;
+	unsigned int found = 0;
+
+	rcu_read_lock();
+	for_each_process_thread(process, task) {
+		if (!READ_ONCE(task->utask))
+			continue;
+		if (found < room)
+			tasks[found] = get_task_struct(task);
+		found++;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
 /* No call is followed any more from here on; those that are under way return by themselves, or pass exceptions. */
 static void stap_unwinders_settle(void)
 {
-	struct task_struct **tasks, *process, *task;
-	unsigned int count = 0, k;
+	unsigned int room, count, k;
+	struct task_struct **tasks;
 
 	if (!stap_unwinder_count)
 		return;
-	tasks = kvcalloc(STAP_SETTLED, sizeof(*tasks), GFP_KERNEL);
-	if (!tasks)
+	room = stap_unwinders_list(NULL, 0);
+	tasks = room ? kvcalloc(room, sizeof(*tasks), GFP_KERNEL) : NULL;
+	if (!tasks) {
+		if (room)
+			stap_session_message(STAP_ITEM_WARNING, "there is no memory to put return addresses back: exceptions "
+					     "that pass probed calls under way end programs");
 		return;
-	rcu_read_lock();
-	for_each_process_thread(process, task) {
-		if (!READ_ONCE(task->utask) || count == STAP_SETTLED)
-			continue;
-		get_task_struct(task);
-		tasks[count++] = task;
 	}
-	rcu_read_unlock();
+	count = min(stap_unwinders_list(tasks, room), room);
 	for (k = 0; k < count; k++) {
 		stap_unwinder_settle_task(tasks[k]);
 		put_task_struct(tasks[k]);

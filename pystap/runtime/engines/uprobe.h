@@ -233,12 +233,10 @@ static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *r
 	}
 	if (!probe->entry)
 		return 0;
-	preempt_disable();
 	call = stap_call_take(u, user_stack_pointer(regs), true);
 	if (!call)
 		stap_skip(probe, STAP_SKIP_URETPROBE);
 	c = call ? stap_uprobe_enter(u, regs, instruction_pointer(regs)) : NULL;
-	preempt_enable();	/* stap_enter() has its own */
 	if (!c) {
 		if (call)
 			stap_call_give(call, false);
@@ -400,6 +398,7 @@ static int stap_uprobe_disarm_all(void)
 	stap_uprobe_unregister_wait();
 	stap_unwinders_settle();
 	stap_unwinders_stop();
+	stap_unwinders_settle();	/* what was caught meanwhile has got the trampoline again */
 	for (i = 0; stap_uprobes && i < stap_uprobe_count; i++) {
 		stap_uprobe_tell_missed(&stap_uprobes[i]);
 		iput(stap_uprobes[i].program);

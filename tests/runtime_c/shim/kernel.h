@@ -117,7 +117,7 @@ enum { NMI_OFFSET = 1 << 20, NMI_MASK = 15 << 20, HARDIRQ_OFFSET = 1 << 16, HARD
 #define irqs_disabled() false
 #define preempt_count() 0
 #define IS_ENABLED(option) 0
-#define fault_in_readable(at, size) (size)
+#define stap_bring(at, size, flags) false	/* present.h */
 #define migrate_disable() do { } while (0)
 #define migrate_enable() do { } while (0)
 #define preempt_disable() do { } while (0)
