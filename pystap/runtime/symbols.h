@@ -25,6 +25,7 @@ struct stap_symbol {
 
 static struct stap_symbol stap_symbols[];
 static const unsigned int stap_symbol_count;
+static DEFINE_MUTEX(stap_symbols_mutex);	/* of those who write addresses; readers take none */
 static unsigned long (*stap_kallsyms_lookup_name)(const char *name);
 
 struct stap_symbol_found {
@@ -67,6 +68,7 @@ static int stap_symbols_module_event(struct notifier_block *self, unsigned long 
 
 	if (event != MODULE_STATE_COMING && event != MODULE_STATE_GOING)
 		return NOTIFY_DONE;
+	mutex_lock(&stap_symbols_mutex);
 	for (i = 0; i < stap_symbol_count; i++) {
 		struct stap_symbol *symbol = &stap_symbols[i];
 
@@ -74,6 +76,7 @@ static int stap_symbols_module_event(struct notifier_block *self, unsigned long 
 			WRITE_ONCE(symbol->address, event == MODULE_STATE_COMING && !stap_build_refused(module->name) ?
 				   stap_symbol_lookup(symbol->module, symbol->name) : 0);
 	}
+	mutex_unlock(&stap_symbols_mutex);
 	return NOTIFY_DONE;
 }
 
@@ -82,6 +85,17 @@ static struct notifier_block stap_symbols_notifier = {
 	.priority = 1,
 };
 static bool stap_symbols_of_modules;
+
+/* All that may be there already; modules that come or go meanwhile have their turn afterwards. */
+static void stap_symbols_look_up(void)
+{
+	unsigned int i;
+
+	mutex_lock(&stap_symbols_mutex);
+	for (i = 0; i < stap_symbol_count; i++)
+		stap_symbols[i].address = stap_symbol_lookup(stap_symbols[i].module, stap_symbols[i].name);
+	mutex_unlock(&stap_symbols_mutex);
+}
 
 static int stap_symbols_load(void)
 {
@@ -92,8 +106,7 @@ static int stap_symbols_load(void)
 		stap_symbols_of_modules |= stap_symbols[i].module != NULL;
 	if (stap_symbols_of_modules && register_module_notifier(&stap_symbols_notifier) < 0)
 		stap_symbols_of_modules = false;
-	for (i = 0; i < stap_symbol_count; i++)
-		stap_symbols[i].address = stap_symbol_lookup(stap_symbols[i].module, stap_symbols[i].name);
+	stap_symbols_look_up();
 	return 0;
 }
 

@@ -337,6 +337,9 @@ static int session(void)
 		say("ERROR: module and runner do not fit together: build the module again\n");
 		return 1;
 	}
+	/* those that were inserted before ours could listen; what comes later is compared when it comes */
+	if (!options.attach && !module_builds_fit())
+		return 1;
 	if (!child_prepare()) {
 		say("ERROR: cannot start the command: %s\n", strerror(errno));
 		return 1;

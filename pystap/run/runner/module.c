@@ -15,7 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64 - sizeof(long) };
+enum { NOTES_SECONDS = 3, LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64 - sizeof(long) };
 
 static const char *image;
 static size_t image_size;
@@ -251,7 +251,40 @@ static bool build_fits(const char *name, const char *wanted)
 	return false;
 }
 
-static bool builds_fit(void)
+/* Whether a module is being inserted: it has no folder yet, or no notes in it. */
+static bool is_loading(const char *name)
+{
+	char line[512], listed[64], state[16];
+	FILE *modules = fopen("/proc/modules", "re");
+	bool loading = false;
+
+	while (modules && !loading && fgets(line, sizeof(line), modules))
+		loading = sscanf(line, "%63s %*s %*s %*s %15s", listed, state) == 2 && !strcmp(listed, name) &&
+			  !strcmp(state, "Loading");
+	if (modules)
+		fclose(modules);
+	return loading;
+}
+
+/* Its folder is made before its own code runs: it is a matter of moments, unless one of its parameters takes long. */
+static void wait_for_notes(const char *name)
+{
+	static bool waited;	/* in vain, as was said */
+	char path[128];
+	double until = now() + NOTES_SECONDS;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/notes", name);
+	while (!waited && access(path, F_OK) && is_loading(name)) {
+		if (now() >= until) {
+			waited = true;
+			say("WARNING: the module %s is being inserted: whether it is the one that the script was compiled "
+			    "for is not known\n", name);
+		}
+		usleep(2000);
+	}
+}
+
+bool module_builds_fit(void)
 {
 	char *list = strdup(information("stap_builds")), *at = list, *item, *wanted;
 	bool fits = true;
@@ -260,6 +293,7 @@ static bool builds_fit(void)
 		wanted = strchr(item, '=');
 		if (wanted) {
 			*wanted++ = 0;
+			wait_for_notes(item);
 			fits = build_fits(item, wanted);
 		}
 	}
@@ -299,7 +333,7 @@ bool module_insert(struct module_file *file, const char *parameters)
 {
 	int log, error = 0;
 
-	if (!trust_release(information("vermagic")) || !builds_fit())
+	if (!trust_release(information("vermagic")) || !module_builds_fit())
 		return false;
 	log = log_open();
 	if (syscall(SYS_finit_module, file->fd, parameters, 0) &&

@@ -55,6 +55,7 @@ struct module_file {
 
 bool module_open(struct module_file *file, const char *path);
 bool module_insert(struct module_file *file, const char *parameters);
+bool module_builds_fit(void);		/* with what runs and is loaded now; says what does not */
 unsigned long long module_inserted(const char *name);
 bool module_remove(const struct module_file *file, double patience);
 void module_remove_orphans(void);

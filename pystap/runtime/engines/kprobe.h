@@ -55,6 +55,7 @@ struct stap_kprobe {
 	bool armed;			/* registered: to be unregistered */
 	bool armed_by_group;		/* fentry.h calls it; a kretprobe is registered besides, but disabled */
 	bool refused;
+	bool tried;			/* its module, or the kernel, was there to be armed in */
 	unsigned long address;		/* 0: for the kernel to look up */
 };
 
@@ -280,7 +281,10 @@ static struct stap_fentries *stap_kprobe_new_groups(const char *module)
 static void stap_kprobe_arm_all_of(const char *module)
 {
 	struct stap_fentries *groups, *group;
+	unsigned int i;
 
+	for (i = 0; i < stap_kprobe_count; i++)
+		stap_kprobes[i].tried |= stap_kprobe_is_in(&stap_kprobes[i], module);
 	if (module && stap_build_refused(module)) {
 		stap_build_warn(module);
 		return;
@@ -376,6 +380,7 @@ static void stap_kprobe_disarm_module(const char *module)
 		if (module && !stap_kprobe_is_in(&stap_kprobes[i], module))
 			continue;
 		stap_kprobes[i].armed_by_group = false;
+		stap_kprobes[i].tried = false;
 		stap_kprobe_count_missed(&stap_kprobes[i]);
 	}
 }
@@ -410,26 +415,36 @@ static int stap_kprobe_rearm(void)
 
 /* --- modules that come and go ---------------------------------------------------------------------------- */
 
-static void stap_kprobe_arm_coming(const char *module)
+static const struct stap_kprobe *stap_kprobe_first_in(const char *module)
 {
 	unsigned int i;
 
-	for (i = 0; i < stap_kprobe_count; i++) {
-		if (stap_kprobe_is_in(&stap_kprobes[i], module)) {
-			stap_kprobe_arm_all_of(stap_kprobes[i].site->module);
-			return;
-		}
-	}
+	for (i = 0; i < stap_kprobe_count; i++)
+		if (stap_kprobe_is_in(&stap_kprobes[i], module))
+			return &stap_kprobes[i];
+	return NULL;
+}
+
+/* What is still armed is of a module of that name that was going when the session started, and could not be told. */
+static void stap_kprobe_module_comes(const struct stap_kprobe *first)
+{
+	if (first->tried)
+		stap_kprobe_disarm_module(first->site->module);
+	stap_kprobe_arm_all_of(first->site->module);
 }
 
 static int stap_kprobe_module_event(struct notifier_block *self, unsigned long event, void *data)
 {
 	const struct module *module = data;
+	const struct stap_kprobe *first;
 
 	mutex_lock(&stap_kprobe_mutex);
-	if (event == MODULE_STATE_COMING)
-		stap_kprobe_arm_coming(module->name);
-	else if (event == MODULE_STATE_GOING)
+	first = stap_kprobe_first_in(module->name);
+	if (first && event == MODULE_STATE_COMING)
+		stap_kprobe_module_comes(first);
+	else if (first && event == MODULE_STATE_LIVE && !first->tried)
+		stap_kprobe_arm_all_of(first->site->module);
+	else if (first && event == MODULE_STATE_GOING)
 		stap_kprobe_disarm_module(module->name);
 	mutex_unlock(&stap_kprobe_mutex);
 	return NOTIFY_DONE;
@@ -492,7 +507,7 @@ static void stap_kprobe_arm_all(void)
 		if (!next || (module && !strcmp(module, next)))
 			continue;
 		module = next;
-		if (stap_module_loaded(module))
+		if (stap_module_loaded(module) || stap_kprobe_is_known(stap_kprobes[i].name))
 			stap_kprobe_arm_all_of(module);
 	}
 }

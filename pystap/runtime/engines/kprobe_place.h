@@ -52,6 +52,17 @@ static unsigned long stap_kprobe_address(const struct stap_kprobe_site *site, co
 	}
 }
 
+/* A module that is being inserted has no folder yet, but its symbols are known, and who listened when it came was told. */
+static bool stap_kprobe_is_known(const char *name)
+{
+	struct kprobe kprobe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
+
+	if (register_kprobe(&kprobe))
+		return false;
+	unregister_kprobe(&kprobe);
+	return true;
+}
+
 static bool stap_module_loaded(const char *name)
 {
 	char file[16 + MODULE_NAME_LEN];
