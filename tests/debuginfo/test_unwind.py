@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pystap.debuginfo.elf import Elf
-from pystap.debuginfo.unwind import KEPT, SAME, UNDEFINED, Rule, rows
+from pystap.debuginfo.unwind import KEPT, SAME, UNDEFINED, Rule, _Reader, rows
 
 pytestmark = pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf (apt-get install binutils)")
 LIBC = Path("/usr/lib/x86_64-linux-gnu/libc.so.6")
@@ -82,3 +82,49 @@ def test_program(tmp_path: Path) -> None:
 @pytest.mark.skipif(not LIBC.exists(), reason=f"needs {LIBC}")
 def test_library() -> None:
     assert check(LIBC) > 10000
+
+
+FRAMES = """.text
+.globl f, g, h
+f: .cfi_startproc
+{}
+ nop
+ .cfi_endproc
+"""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ".cfi_def_cfa 44, 16",
+        ".cfi_def_cfa 17, 16",
+        ".cfi_def_cfa_register 200",
+        ".cfi_def_cfa_offset 0x80000000",
+        ".cfi_escape 0x0f, 0x03, 0x8f, 0x08, 0x06",
+        ".cfi_escape 0x0f, 0x00",
+    ],
+)
+def test_what_the_tables_do_not_hold(tmp_path: Path, said: str) -> None:
+    """Registers beside the 17 that the walk knows, and offsets of more than 32 bits, are as if nothing was known."""
+    (tmp_path / "x.s").write_text(FRAMES.format(said))
+    subprocess.run(["gcc", "-shared", "-nostdlib", "-o", tmp_path / "x", tmp_path / "x.s"], check=True)
+    assert [row.rule for row in rows(Elf.open(tmp_path / "x"))] == [None]
+
+
+def test_damaged(tmp_path: Path) -> None:
+    """A section that ends anywhere, or says anything, has the rows before that at most, and raises nothing."""
+    (tmp_path / "x.s").write_text(FRAMES.format(".cfi_def_cfa_offset 16\n.cfi_offset 6, -16"))
+    subprocess.run(["gcc", "-shared", "-nostdlib", "-o", tmp_path / "x", tmp_path / "x.s"], check=True)
+    whole = _section(tmp_path / "x")
+    assert list(_Reader(whole, 0).functions())
+    for at in range(len(whole)):
+        list(_Reader(whole[:at], 0).functions())
+        for byte in (0, 1, 0x7F, 0x80, 0xFF):
+            list(_Reader(whole[:at] + bytes([byte]) + whole[at + 1 :], 0).functions())
+
+
+def _section(path: Path) -> bytes:
+    elf = Elf.open(path)
+    section = elf.section(".eh_frame")
+    assert section is not None
+    return bytes(elf.bytes_of(section))
