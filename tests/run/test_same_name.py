@@ -28,7 +28,10 @@ kill -INT $second; wait $second; echo $?; tail -n 1 /tmp/second; grep -c ^stap_f
 LOCKED = """#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
-int main(int count, char **words) { return flock(open("/sys/module", O_RDONLY | O_CLOEXEC), LOCK_EX) || system(words[1]); }
+int main(int count, char **words)
+{
+	return flock(open("/sys/module", O_RDONLY | O_CLOEXEC), LOCK_EX) || system(words[1]);
+}
 """
 # Whoever holds the lock plays the second run: it finds the first one's module without its runner.
 LATE_RUNNER = f"""
