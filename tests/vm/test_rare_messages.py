@@ -114,3 +114,25 @@ def test_an_unwinder_that_the_kernel_does_not_probe(bench: Bench) -> None:
     said = bench.guest().sh(UNWINDERS, timeout=120).stdout.decode()
     assert said.startswith("WARNING: /")
     assert said.endswith(": exceptions that pass probed returns end programs\n")
+
+
+# A program that a probe has hit once, and that goes on.
+SETTLED = """pystap-run /tmp/settled.ko & r=$!
+sleep 0.5; PROGRAM > /dev/null & p=$!; wait $r
+i=9
+while [ $i -lt 60 ]; do
+    i=$((i + 1))
+    pystap-run -s 1 -T 0.01 /tmp/settled.ko _fault=$i 2>&1 | grep 'put return' && break
+done
+kill $p"""
+
+
+def test_no_memory_to_put_return_addresses_back(bench: Bench) -> None:
+    point = 'process("PROGRAMS/throws_late").function("inner")'
+    script = f"probe {point}.return {{ println(1) }} probe {point}.call {{ exit() }}"
+    bench.guest().put("/tmp/settled.ko", bench.compile(script, "-DSTP_FAULTS").read_bytes())
+    commands = SETTLED.replace("PROGRAM", f"{bench.programs}/throws_late")
+    assert bench.guest().sh(commands, timeout=120).stdout.decode() == (
+        "WARNING: there is no memory to put return addresses back: "
+        "exceptions that pass probed calls under way end programs\n"
+    )
