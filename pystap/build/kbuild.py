@@ -103,8 +103,19 @@ def compiler_name(tree: Path) -> str:
     return found.group(1) if found else "gcc"
 
 
+def _check_name(folder: Path, remedy: str) -> None:
+    """Makefiles take the names of folders apart, and hand them to a shell as they are."""
+    odd = re.search(r"[^\w/.,+@~-]", str(folder))
+    if odd:
+        raise StapError(
+            f"no kernel module can be built in {folder}: makefiles do not take {odd[0]!r} in a name; {remedy}"
+        )
+
+
 def _make(folder: Path, tree: Path, runtime: Path, identity: str, variables: tuple[str, ...]) -> None:
     """Builds the trial module with kbuild and keeps what it did; the folder appears whole or not at all."""
+    _check_name(tree, "give the kernel's build tree another path (a link)")
+    _check_name(folder.parent, "set PYSTAP_CACHE to another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="new-") as name:
         work = Path(name)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
+from pystap.run import kernels
 from tests.support.kernels import Guests
 
 pytestmark = pytest.mark.vm
@@ -123,3 +124,17 @@ def test_points_that_mean_nothing(capsys: pytest.CaptureFixture[str], series: st
 def test_options_with_more_than_they_may_hold(capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
     assert cli.main(["-p1", option, value, "-e", "probe begin {}"]) == 1
     assert f"ERROR: Safety pattern mismatch for {option} parameter ('{value}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ['a"b', "a b", "$(touch /tmp/evil)", ";touch x", "a\nb", "`id`", "a:b", "a%b"])
+def test_a_cache_whose_name_a_shell_would_take_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, series: str, name: str
+) -> None:
+    monkeypatch.setenv("PYSTAP_CACHE", str(tmp_path / name))
+    if kernels.find(series).build_tree is None:
+        pytest.skip("needs the kernel's headers")
+    assert cli.main(["-p4", "-r", kernels.find(series).release, "-e", "probe begin { exit() }"]) == 1
+    said = capsys.readouterr().err
+    assert "makefiles do not take" in said
+    assert "set PYSTAP_CACHE to another folder" in said
+    assert not Path("/tmp/evil").exists()
