@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
-from pystap.run import kernels
 from tests.support.kernels import Guests
 
 pytestmark = pytest.mark.vm
@@ -128,12 +127,13 @@ def test_options_with_more_than_they_may_hold(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("name", ['a"b', "a b", "$(touch /tmp/evil)", ";touch x", "a\nb", "`id`", "a:b", "a%b"])
 def test_a_cache_whose_name_a_shell_would_take_apart(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, series: str, name: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
+    installed = sorted(Path("/lib/modules").glob("*/build/Makefile"))
+    if not installed:
+        pytest.skip("needs an installed kernel's headers")
     monkeypatch.setenv("PYSTAP_CACHE", str(tmp_path / name))
-    if kernels.find(series).build_tree is None:
-        pytest.skip("needs the kernel's headers")
-    assert cli.main(["-p4", "-r", kernels.find(series).release, "-e", "probe begin { exit() }"]) == 1
+    assert cli.main(["-p4", "-r", installed[0].parent.parent.name, "-e", "probe begin { exit() }"]) == 1
     said = capsys.readouterr().err
     assert "makefiles do not take" in said
     assert "set PYSTAP_CACHE to another folder" in said
