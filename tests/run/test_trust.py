@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from pystap.run import binaries
 from pystap.run.kernels import module_content
 from tests.support.kernels import RUNNER, Guests, available
 
@@ -73,3 +76,22 @@ def test_the_kernel(guests: Guests, series: str, own: bytes) -> None:
         f"ERROR: module release mismatch ({other} vs {kernel.release})",
         f"  '/tmp/own.ko' was built for another kernel; build it for this one: pystap -r {kernel.release}",
     ]
+
+
+def test_damaged_files(module: Path, tmp_path: Path) -> None:
+    """Whatever numbers a file has in its headers, none leads outside of it. No kernel is of the release that it names."""
+    whole = module.read_bytes().replace(b"\0vermagic=6", b"\0vermagic=0")
+    sections = int.from_bytes(whole[40:48], "little")
+    choice = random.Random(7)
+    path = tmp_path / "damaged.ko"
+    for _ in range(200):
+        content = bytearray(whole)
+        for _ in range(choice.choice((1, 2, 4))):
+            at = choice.choice(
+                (choice.randrange(64), choice.randrange(sections, len(whole)), choice.randrange(len(whole)))
+            )
+            content[at : at + 8] = choice.choice((b"\xff" * 8, b"\0" * 8, b"\0" * 7 + b"\x80", choice.randbytes(1)))
+        path.write_bytes(content[: choice.choice((len(content), len(content), choice.randrange(1, len(content))))])
+        done = subprocess.run([binaries.runner(), path], capture_output=True, timeout=10)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.startswith(b"ERROR: ")

@@ -20,26 +20,49 @@ enum { NOTES_SECONDS = 3, LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64
 static const char *image;
 static size_t image_size;
 
+/* Whether so many bytes from there on are the file's. */
+static bool inside(uint64_t at, uint64_t size)
+{
+	return at <= image_size && size <= image_size - at;
+}
+
+/* The header of a section, by its number; false where the file has none. */
+static bool section_header(const Elf64_Ehdr *header, unsigned int number, Elf64_Shdr *to)
+{
+	uint64_t at = (uint64_t)number * sizeof(*to);
+
+	if (number >= header->e_shnum || !inside(header->e_shoff, at + sizeof(*to)))
+		return false;
+	memcpy(to, image + header->e_shoff + at, sizeof(*to));
+	return true;
+}
+
+static bool section_is(const Elf64_Shdr *names, const Elf64_Shdr *section, const char *wanted)
+{
+	size_t size = strlen(wanted) + 1;
+
+	return inside(names->sh_offset, names->sh_size) && size <= names->sh_size &&
+	       section->sh_name <= names->sh_size - size &&
+	       !memcmp(image + names->sh_offset + section->sh_name, wanted, size);
+}
+
 static const char *section(const char *wanted, size_t *size)
 {
-	const Elf64_Ehdr *header = (const void *)image;
-	const Elf64_Shdr *sections, *names;
+	Elf64_Shdr names, found;
+	Elf64_Ehdr header;
 
 	*size = 0;
-	if (image_size < sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) ||
-	    header->e_shoff + (size_t)header->e_shnum * sizeof(*sections) > image_size ||
-	    header->e_shstrndx >= header->e_shnum)
+	if (image_size < sizeof(header) || memcmp(image, ELFMAG, SELFMAG))
 		return NULL;
-	sections = (const void *)(image + header->e_shoff);
-	names = &sections[header->e_shstrndx];
-	for (unsigned int i = 0; i < header->e_shnum; i++) {
-		const Elf64_Shdr *s = &sections[i];
-
-		if (names->sh_offset + s->sh_name + strlen(wanted) >= image_size || s->sh_type == SHT_NOBITS ||
-		    strcmp(image + names->sh_offset + s->sh_name, wanted) || s->sh_offset + s->sh_size > image_size)
+	memcpy(&header, image, sizeof(header));
+	if (!section_header(&header, header.e_shstrndx, &names))
+		return NULL;
+	for (unsigned int i = 0; i < header.e_shnum; i++) {
+		if (!section_header(&header, i, &found) || found.sh_type == SHT_NOBITS ||
+		    !section_is(&names, &found, wanted) || !inside(found.sh_offset, found.sh_size))
 			continue;
-		*size = s->sh_size;
-		return image + s->sh_offset;
+		*size = found.sh_size;
+		return image + found.sh_offset;
 	}
 	return NULL;
 }
@@ -49,7 +72,9 @@ static const char *information(const char *key)
 	size_t size, length = strlen(key);
 	const char *at = section(".modinfo", &size), *end = at + size;
 
-	for (; at && at < end; at += strnlen(at, end - at) + 1)
+	if (!at || !size || end[-1])
+		return "";
+	for (; at < end; at += strlen(at) + 1)
 		if (!strncmp(at, key, length) && at[length] == '=')
 			return at + length + 1;
 	return "";
@@ -80,6 +105,8 @@ bool module_open(struct module_file *file, const char *path)
 		return false;
 	}
 	file->formats = section(STAP_FORMATS_SECTION, &file->formats_size);
+	if (file->formats_size && file->formats[file->formats_size - 1])
+		file->formats_size = 0;	/* the last one does not end */
 	return true;
 }
 
