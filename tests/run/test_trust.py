@@ -79,7 +79,7 @@ def test_the_kernel(guests: Guests, series: str, own: bytes) -> None:
 
 
 def test_damaged_files(module: Path, tmp_path: Path) -> None:
-    """Whatever numbers a file has in its headers, none leads outside of it. No kernel is of the release that it names."""
+    """Whatever numbers its headers have, none leads outside of the file; it is for no kernel that there is."""
     whole = module.read_bytes().replace(b"\0vermagic=6", b"\0vermagic=0")
     sections = int.from_bytes(whole[40:48], "little")
     choice = random.Random(7)
