@@ -1,4 +1,7 @@
-/* Makes a child that does not get to run for as many seconds as it is told: it shares its CPU with a parent that does not let go. */
+/*
+ * Makes a child that does not get to run for as many seconds as it is told: it shares its CPU with a parent that does not
+ * let go. The other arguments are tasks that may run nevertheless.
+ */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdio.h>
@@ -9,11 +12,13 @@
 
 int main(int argc, char **argv)
 {
-	struct sched_param priority = { .sched_priority = 10 };
+	struct sched_param priority = { .sched_priority = 10 }, higher = { .sched_priority = 20 };
 	time_t until = time(NULL) + (argc > 1 ? atoi(argv[1]) : 1);
 	cpu_set_t last;
 	int status;
 
+	for (int i = 2; i < argc; i++)
+		sched_setscheduler(atoi(argv[i]), SCHED_FIFO, &higher);
 	CPU_ZERO(&last);
 	CPU_SET(1, &last);
 	if (sched_setaffinity(0, sizeof(last), &last) ||
