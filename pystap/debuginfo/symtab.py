@@ -171,8 +171,9 @@ class SymbolTable:
 
     def similar(self, name: str, n: int = 5) -> list[str]:
         """Near names of functions, for messages; those that have the name inside, or as their end, come first."""
-        prefixed = sorted({k for k in self._table.names() if k.endswith("_" + name) and not k.startswith("__pfx_")})
-        names = sorted({k for k in self._table.names() if abs(len(k) - len(name)) <= max(3, len(name) // 3)})
+        every = set(self._table.names())
+        names = sorted(k for k in every if abs(len(k) - len(name)) <= max(3, len(name) // 3))
+        prefixed = (k for k in every if k.endswith("_" + name) and not k.startswith("__pfx_"))
         inside = sorted({*prefixed, *(k for k in names if name in k)}, key=lambda k: (len(k), k))[:n]
         candidates = names if len(names) < 2000 else [k for k in names if _shares_start(k, name)]
         near = [k for k in get_close_matches(name, candidates, n, 0.7) if k not in inside]
