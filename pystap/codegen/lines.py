@@ -46,10 +46,10 @@ def _maps(module: ir.Module, options: Options, target: Target) -> Iterator[LineM
 
 def _named(options: Options, target: Target) -> Iterable[str]:
     """The modules of -d, by their own names; programs may be named there, too."""
-    from pystap.debuginfo.locate import module_name
+    from pystap.debuginfo.locate import module_name, names_module
 
     for name in options.objects:
-        if "/" not in name or ".ko" in name.rpartition("/")[2]:
+        if names_module(name):
             with suppress(Unresolved):
                 path = target.module_path(name)
                 target.module_info(str(path))

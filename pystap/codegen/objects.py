@@ -42,13 +42,14 @@ def missing_objects(options: Options, target: Target) -> list[tuple[str, str]]:
 
 
 def _missing(name: str, target: Target) -> str:
+    from pystap.debuginfo.locate import names_module
     from pystap.debuginfo.user import is_elf
 
     if name in ("kernel", "vmlinux") or is_elf(name):
         return ""
     if "/" in name and not os.path.exists(name):
         return "there is no such file" + (", and patterns mean nothing here" if set("*?[").intersection(name) else "")
-    if "/" in name and ".ko" not in os.path.basename(name):
+    if not names_module(name):
         return "it is not an ELF file of 64 bits"
     return _missing_module(name, target)
 

@@ -16,6 +16,11 @@ def module_name(path: Path) -> str:
     return path.name.partition(".ko")[0].replace("-", "_")
 
 
+def names_module(text: str) -> bool:
+    """Whether what -d names is a module, by its name or its file, and not a program: those are given by their paths."""
+    return "/" not in text or ".ko" in text.rpartition("/")[2]
+
+
 class ModuleTree:
     """The modules under /lib/modules/RELEASE, at any depth."""
 
