@@ -53,6 +53,12 @@ class PassError(StapError):
         self.number = number
 
 
+def similar_names(names: Iterable[str]) -> str:
+    """What a message says of near names, a space before it; nothing where there are none."""
+    listed = ", ".join(names)
+    return f" (similar: {listed})" if listed else ""
+
+
 class Unresolved(Exception):  # noqa: N818 - named for what it says
     """Something that a script names is not there: the one exception for lookups that may fail.
 

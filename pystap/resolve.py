@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap.diagnostics import StapError, Unresolved
+from pystap.diagnostics import StapError, Unresolved, similar_names
 
 if TYPE_CHECKING:
     from pystap.debuginfo.dwarf import Dwarf
@@ -37,8 +37,8 @@ def run(options: Options, text: str) -> int:
     try:
         found = resolver.places(place)
     except Unresolved as failure:
-        similar = f" (similar: {', '.join(failure.similar)})" if failure.similar else ""
-        raise StapError(f"{failure}{similar}" + (f"\n  {failure.hint}" if failure.hint else "")) from None
+        hint = f"\n  {failure.hint}" if failure.hint else ""
+        raise StapError(f"{failure}{similar_names(failure.similar)}{hint}") from None
     for frames in found:
         print("\n".join([*_lines(text.strip(), frames), *_source(frames[0])]))
     return 0

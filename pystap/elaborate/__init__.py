@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pystap.diagnostics import Diagnostic, Diagnostics, Severity
+from pystap.diagnostics import Diagnostic, Diagnostics, Severity, similar_names
 from pystap.elaborate.effects import uses
 from pystap.elaborate.nearest import nearest
 from pystap.elaborate.program import Body, Function, GlobalVariable, Probe, Program, Type
@@ -174,7 +174,8 @@ class _Work:
             if name not in read - written or declared.initializer is not None or not declared.span.file.is_user:
                 continue
             own = shown_name(name)
-            text = f"never-assigned global variable '{own}' (similar: {', '.join((own, *nearest(own, shown, 4)))})"
+            similar = similar_names((own, *nearest(own, shown, 4)))
+            text = f"never-assigned global variable '{own}'{similar}"
             self.diagnostics.warn(declared.span, "never-assigned", text, token=f"identifier '{own}'")
 
     def _warn_empty(self, empty: Any) -> None:

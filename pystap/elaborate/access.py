@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pystap.debuginfo.api import DebugInfo, Scope
 from pystap.debuginfo.ctype import CType, Enum, spell, strip
-from pystap.diagnostics import Unresolved
+from pystap.diagnostics import Unresolved, similar_names
 from pystap.elaborate import pretty
 from pystap.elaborate.entered import Entered
 from pystap.elaborate.rebuild import with_fields
@@ -276,8 +276,8 @@ class Access:
                 failure = failure or cause
         if failure is None:
             raise Unresolved(f"unable to find global '{name}' in '{at.module or self.home}'", span=at.span)
-        similar = f" (similar: {', '.join(failure.similar[:_SHOWN])})" if failure.similar else ""
-        raise Unresolved(failure.reason + similar, hint=failure.hint, span=failure.span) from failure
+        reason = failure.reason + similar_names(failure.similar[:_SHOWN])
+        raise Unresolved(reason, hint=failure.hint, span=failure.span) from failure
 
     def _enumerator(self, name: str) -> int:
         infos = [*self._infos(None), *self._infos("kernel")]

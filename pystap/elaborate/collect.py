@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pystap.debuginfo.ctype import CType, Enum
-from pystap.diagnostics import Diagnostic, Diagnostics, Severity, Unresolved
+from pystap.diagnostics import Diagnostic, Diagnostics, Severity, Unresolved, similar_names
 from pystap.elaborate.access import Access
 from pystap.elaborate.bodies import Bodies, Seen, contextual, key_of
 from pystap.elaborate.derive import Aliases, AliasSource, Derived, Deriver, Failed
@@ -203,9 +203,8 @@ class Collector:
             text = f"arity mismatch found (function '{call.name}' takes {counts} args)"
             self.diagnostics.error(call.span, "call-arity", text, token=token(call), also=others[0].span)
             return
-        similar = nearest(call.name, (*self._declared, *self.library.function_names()))
-        shown = f" (similar: {', '.join(similar)})" if similar else ""
-        text = f"unresolved function {call.name}{shown}"
+        similar = similar_names(nearest(call.name, (*self._declared, *self.library.function_names())))
+        text = f"unresolved function {call.name}{similar}"
         self.diagnostics.error(call.span, "unresolved-function", text, token=token(call))
 
     # --- functions -------------------------------------------------------------------------------------

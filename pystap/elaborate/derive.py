@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pystap.diagnostics import Diagnostic, Severity, Unresolved
+from pystap.diagnostics import Diagnostic, Severity, Unresolved, similar_names
 from pystap.elaborate.points import Match, PointTree
 from pystap.elaborate.privilege import allows
 from pystap.options import Options
@@ -201,8 +201,8 @@ def _both(outer: ast.Expr | None, inner: ast.Expr | None) -> ast.Expr | None:
 
 def _explain(cause: Unresolved) -> Diagnostic:
     message = cause.reason
-    if cause.similar and "(similar" not in message and "(follow" not in message:
-        message += f" (similar: {', '.join(cause.similar)})"
+    if "(similar" not in message and "(follow" not in message:
+        message += similar_names(cause.similar)
     token = getattr(cause, "token", "")
     hints = (cause.hint,) if cause.hint else ()
     return Diagnostic(Severity.SEMANTIC, "unresolved-point", message, cause.span, token, hints)

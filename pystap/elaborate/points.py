@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Literal, Union
 
-from pystap.diagnostics import Unresolved
+from pystap.diagnostics import Unresolved, similar_names
 from pystap.elaborate.nearest import ranked
 from pystap.providers.base import Provider
 from pystap.syntax import ast
@@ -268,5 +268,4 @@ def _arguments(point: ast.Point) -> tuple[Union[str, int], ...]:
 
 
 def _similar(node: _Node, name: str) -> str:
-    near = ranked(name, (child for child, _ in node.children))
-    return f" (similar: {', '.join(near)})" if near else ""
+    return similar_names(ranked(name, (child for child, _ in node.children)))

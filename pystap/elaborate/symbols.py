@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pystap.diagnostics import Diagnostics
+from pystap.diagnostics import Diagnostics, similar_names
 from pystap.elaborate.nearest import nearest
 from pystap.elaborate.program import Variable
 from pystap.elaborate.rebuild import rebuild, with_fields
@@ -56,9 +56,8 @@ class Scan:
         for name, node in self.read.items():
             if name in self.assigned or not node.span.file.is_user:
                 continue
-            similar = nearest(name, (n for n in self.locals if n != name))
-            shown = f" (similar: {', '.join(similar)})" if similar else ""
-            text = f"never-assigned local variable '{name}'{shown}"
+            similar = similar_names(nearest(name, (n for n in self.locals if n != name)))
+            text = f"never-assigned local variable '{name}'{similar}"
             self.diagnostics.warn(node.span, "never-assigned", text, token=token(node))
 
     def name(self, node: ast.Name) -> None:
