@@ -28,6 +28,7 @@ def told(text: str) -> dict[str, str]:
 def views(bench: Bench) -> tuple[dict[str, str], dict[str, str]]:
     """What the program has found, and what the script has."""
     command = f"HOME=/root exec {bench.programs}/own_view a 'b c' > /tmp/known\n"
+    bench.guest().sh("ip link set lo up")
     bench.guest().put("/tmp/command", command.encode())
     done = bench.finish(SCRIPT.read_text(), "sh /tmp/command", "-g")
     assert (done.stderr, done.status) == (b"", 0), done
@@ -49,8 +50,19 @@ def test_own_view(views: tuple[dict[str, str], dict[str, str]]) -> None:
     assert (seen["path"], seen["container"], known["raised"]) == ("/tmp/own/file", "1", "12")
     asleep, stopped = known["children"].split()[::3]
     assert seen["child"] == f"{asleep} asleep 1 {ids[0]}; {stopped} stopped 260 {ids[0]}; {asleep}  -1 -1"
+    check_connection(known, seen)
     check_starts(seen["started"], ids[0])
     check_clocks(known, seen)
+
+
+def check_connection(own: dict[str, str], seen: dict[str, str]) -> None:
+    """Of the socket that it has connected, whose other end is 127.0.0.2's."""
+    assert own["connected"] == "17", "as the script says"
+    client, server = own["ends"].split()[1::2]
+    here, there = 0x7F000001, 0x7F000002
+    assert seen["mib"] == f"1 {here} {there} {client} {server}"
+    assert seen["keys"] == f"{client} {client}"
+    assert seen["turned"] == f"{here} {there} {client} {server} {here}"
 
 
 def check_starts(text: str, own: str) -> None:

@@ -115,9 +115,9 @@ global n
 
 
 def test_stacks_of_a_program(bench: Bench) -> None:
-    done = bench.finish(PROGRAM, "PROGRAMS/fixed")
+    done = bench.finish(PROGRAM, "sh -c 'PROGRAMS/fixed > /dev/null'")
     program = bench.programs / "fixed"
-    told = sections("print_lines\n" + done.stdout.decode().partition("\n")[2])
+    told = sections("print_lines\n" + done.stdout.decode())
     names = [line.split() for line in told["names"][:7]]
     places = known_places(program, [int(words[0], 16) for words in names])
     assert [name for name, *_ in places] == ["leaf", "mid", *["rec"] * 4, "main"]
@@ -148,7 +148,7 @@ PLACES = """
 probe kernel.function("complete_walk").call {
     if (execname() == "stat" && !stats++) printf("walked %s %s\\n", fullpath_struct_nameidata($nd), d_path($nd))
 }
-probe kernel.trace("net_dev_queue") { if (execname() == "ping") devices[get_netdev_name($skb->dev)]++ }
+probe kernel.trace("net_dev_queue") { if ($skb->protocol == htons(0x800)) devices[get_netdev_name($skb->dev)]++ }
 global devices, stats
 probe syscall.kill {
     cve_count_metric("naps") cve_count_metric("naps") cve_record_metric("level", 7)

@@ -1,7 +1,10 @@
 /* What a program finds out about itself from libc and /proc, a name and a value per line, for kill(2) to compare. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +23,7 @@
 #include <x86intrin.h>
 
 static volatile int raised;
+static int connected;
 
 static void on_signal(int number)
 {
@@ -108,6 +112,43 @@ static void ancestors(void)
 	for (int k = count - 1; k >= 0; k--)
 		printf("=>%s", line[k]);
 	printf("\n");
+}
+
+/* A connection of 127.0.0.1 to 127.0.0.2; what TCP_INFO says of it is for tcp_info(). */
+static void connection(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000002) }, own;
+	socklen_t size = sizeof(to);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), peer;
+	char text[5000] = "";
+
+	bind(listener, (struct sockaddr *)&to, sizeof(to));
+	listen(listener, 1);
+	getsockname(listener, (struct sockaddr *)&to, &size);
+	own = to;
+	own.sin_addr.s_addr = htonl(0x7f000001);
+	own.sin_port = 0;
+	connected = socket(AF_INET, SOCK_STREAM, 0);
+	bind(connected, (struct sockaddr *)&own, sizeof(own));
+	connect(connected, (struct sockaddr *)&to, sizeof(to));
+	peer = accept(listener, NULL, NULL);
+	write(peer, text, sizeof(text));
+	write(connected, text, sizeof(text));
+	read(connected, text, sizeof(text));
+	usleep(100000);
+	getsockname(connected, (struct sockaddr *)&own, &size);
+	printf("ends 127.0.0.1 %d 127.0.0.2 %d\n", ntohs(own.sin_port), ntohs(to.sin_port));
+	printf("packet 6 %d %d %d %d\n", 0x7f000002, 0x7f000001, ntohs(to.sin_port), ntohs(own.sin_port));
+}
+
+static void tcp_info(void)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	getsockopt(connected, SOL_TCP, TCP_INFO, &info, &size);
+	printf("tcp %d %u %u %u %u\n", info.tcpi_state, info.tcpi_rto, info.tcpi_snd_cwnd, info.tcpi_rcv_mss,
+	       info.tcpi_snd_ssthresh);
 }
 
 static int priority(void)
@@ -209,7 +250,6 @@ int main(int argc, char **argv)
 		printf("exe %.*s\n", (int)length, path);
 	}
 	printf("mount %llu\n", number("/proc/self/fdinfo/3", "mnt_id:", 10));
-	printf("handles %d %llu\n", entries("/proc/self/fd"), number("/proc/self/status", "FDSize:", 10));
 	for (int k = 0; k < RLIM_NLIMITS; k++) {
 		struct rlimit limit;
 
@@ -220,6 +260,8 @@ int main(int argc, char **argv)
 		getrlimit(k, &limit);
 		printf("limit%d %lld\n", k, (long long)limit.rlim_cur);
 	}
+	connection();
+	printf("handles %d %llu\n", entries("/proc/self/fd"), number("/proc/self/status", "FDSize:", 10));
 	nice(7);
 	printf("nice %d %d\n", getpriority(PRIO_PROCESS, 0), priority());
 	sigemptyset(&set);
@@ -244,6 +286,8 @@ int main(int argc, char **argv)
 		printf("users %d %d %d %d\n", uid[0], uid[1], gid[0], gid[1]);
 	}
 	setresuid(-1, 0, -1);
+	printf("connected %d\n", connected);
+	tcp_info();
 	clocks("before");
 	setresuid(-1, 6, -1);
 	kill(getpid(), 0);
