@@ -216,6 +216,7 @@ def test_quit_detaches_and_attach_goes_on(guests: Guests, series: str, module: P
     )
     done = guests.sh(series, command)
     assert done.stdout.decode() == HELLO + "0\n1\n/proc/systemtap\nend\n"
+    assert b"Disconnecting from systemtap module.\n" in done.stderr
     check_gone(guests, series)
 
 

@@ -114,6 +114,11 @@ LIMITS = {
         "global n probe timer.ms(10) { n++ println(1 / (n - n)) }",
         "WARNING: Number of errors: 3, skipped probes: 0",
     ),
+    "MAXERRORS is named": Limit(
+        "-DMAXERRORS=2",
+        "global n probe timer.ms(10) { n++ println(1 / (n - n)) }",
+        "  -DMAXERRORS=N tolerates N errors",
+    ),
     "MAXMAPENTRIES": Limit(
         "-DMAXMAPENTRIES=3",
         "global a probe begin { for (i = 0; i < 5; i++) a[i] = i }",

@@ -45,6 +45,7 @@ def refused(done: Finished, name: str) -> None:
     said = re.match(MISMATCH.format(name), done.stderr.decode())
     assert said, done.stderr
     assert said.group(1)[1:] == said.group(2)[1:]
+    assert b"  compile it for what runs: install its headers and image" in done.stderr
     assert (done.stdout, done.status) == (b"", 1)
 
 

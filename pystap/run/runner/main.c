@@ -333,8 +333,12 @@ static int session(void)
 	bool asked = false;
 	int error, failed = 0;
 
-	if (!control_status(control, &status) || !relay_start(module.name, status.cpus)) {
+	if (!control_status(control, &status)) {
 		say("ERROR: module and runner do not fit together: build the module again\n");
+		return 1;
+	}
+	if (!relay_start(module.name, status.cpus)) {
+		say("ERROR: cannot read the output of the module %s: %s\n", module.name, strerror(errno));
 		return 1;
 	}
 	/* those that were inserted before ours could listen; what comes later is compared when it comes */

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 enum { NOTES_SECONDS = 3, LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64 - sizeof(long) };
@@ -140,15 +139,7 @@ static void log_show(int log)
 
 static void explain_format(void)
 {
-	const char *made_for = information("vermagic");
-	struct utsname running;
-
-	uname(&running);
-	if (strncmp(made_for, running.release, strcspn(made_for, " ")) || running.release[strcspn(made_for, " ")])
-		say("  it was built for kernel %.*s, and this is %s\n", (int)strcspn(made_for, " "), made_for,
-		    running.release);
-	else
-		say("  it was built for \"%s\"; build it again for this kernel\n", made_for);
+	say("  it was built for \"%s\"; build it again for this kernel\n", information("vermagic"));
 }
 
 static bool is_signed(void)
