@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 NEEDS = frozenset(("usymbols", "uunwind", "ulines"))  # pragmas of tapset functions: what of the objects is wanted
 _KINDS = {kind: f"STAP_UNWIND_{kind.upper()}" for kind in ("register", "memory", "plt", "signal")}
 _NONE = 0xFFFF
+_MOST = 0xFFFFFFFF
+_FILES = 1 << 12  # of lines.h's numbers
 _PER_LINE = 24
 
 
@@ -112,7 +114,7 @@ def _symbols(found: UserObject, number: int, tables: list[str]) -> dict[str, str
         texts.append(f'\t{names.c_string(name)} "\\0"')
         at += len(name.encode("utf-8", "surrogateescape")) + 1
     tables += _numbers("u32", f"stap_symbols_{number}", [f.address for f in table])
-    tables += _numbers("u32", f"stap_symbol_sizes_{number}", [f.size for f in table])
+    tables += _numbers("u32", f"stap_symbol_sizes_{number}", [min(f.size, _MOST) for f in table])
     tables += _numbers("u32", f"stap_symbol_names_{number}", offsets)
     tables += [f"static const char stap_names_{number}[] =", *texts, ";"]
     return {
@@ -154,9 +156,9 @@ def _lines(found: UserObject, number: int, tables: list[str]) -> dict[str, str]:
     if not table:
         return {}
     files: dict[str, int] = {}
-    numbers = [(files.setdefault(file, len(files)) << 20 | line & 0xFFFFF) if line else 0 for _, file, line in table]
+    numbers = [_line(files.setdefault(file, len(files)), line) if line else 0 for _, file, line in table]
     tables += _numbers("u32", f"stap_lines_{number}", [address for address, _, _ in table])
-    tables += _numbers("u32", f"stap_line_numbers_{number}", [k & 0xFFFFFFFF for k in numbers])
+    tables += _numbers("u32", f"stap_line_numbers_{number}", numbers)
     texts = [f"\t{names.c_string(file)}," for file in files]
     tables += [f"static const char *const stap_files_{number}[] = {{", *texts, "};"]
     return {
@@ -165,3 +167,8 @@ def _lines(found: UserObject, number: int, tables: list[str]) -> dict[str, str]:
         "files": f"stap_files_{number}",
         "line_count": str(len(table)),
     }
+
+
+def _line(file: int, line: int) -> int:
+    """Both in one number; 0, not known, where they do not fit."""
+    return file << 20 | line if file < _FILES and line < 1 << 20 else 0
