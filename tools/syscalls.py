@@ -390,9 +390,9 @@ SPECIAL: dict[str, Callable[[list[str], int, str], Argument]] = {
     "hexstr": lambda v, n, _: Argument(
         (f"{v[0]} = __sys_uint({n})", f'{v[1]} = sprintf("0x%x", {v[0]})'), "%s", v[1]
     ),
-    "signal": lambda v, n, _: Argument((f"{v[0]} = __sys_int({n})", f"{v[1]} = signal_str({v[0]})"), "%s", v[1]),
+    "signal": lambda v, n, _: Argument((f"{v[0]} = __sys_int({n})", f"{v[1]} = __signal_name({v[0]})"), "%s", v[1]),
     "sigmask": lambda v, n, _: Argument(
-        (f"{v[0]} = __sys_uint({n})", f"{v[1]} = sigset_mask_str({v[0]})"), "[%s]", v[1]
+        (f"{v[0]} = __sys_uint({n})", f"{v[1]} = __sigset_names({v[0]})"), "[%s]", v[1]
     ),
     "sighandler": lambda v, n, _: Argument(
         (f"{v[0]} = __sys_ulong({n})", f"{v[1]} = __handler_name({v[0]})"), "%s", v[1]
