@@ -497,15 +497,22 @@ class Call:
         """The numbers that callers use for it; those of 32-bit callers with NARROW."""
         return sorted({number for f in self.symbols() for number in NUMBERED.get(f, ())})
 
+    def inner(self) -> list[int]:
+        """The numbers with which 32-bit callers ask socketcall or ipc for it."""
+        return [number for number in self.numbers() if number // NARROW in INNER]
+
 
 CLAIMED: set[str] = set()  # functions of 32-bit callers whose aliases are theirs alone
 # Calls that kernels of today lack: there their numbers lead to the kernel's answer to what it lacks.
 GONE = {"bdflush", "sysctl"}
 NARROW = 0x10000  # marks the numbers of 32-bit callers, here and in syscall_args.stp
 NUMBERED: dict[str, list[int]] = {}  # kernel function -> the numbers that lead to it
-for _kind, _number, _function in re.findall(r"^(64|32) (\d+) (\w+)$", (HERE / "syscalls.numbers").read_text(), re.M):
+KINDS = {"64": 0, "32": NARROW, "socketcall": 2 * NARROW, "ipc": 3 * NARROW}  # whose number; the last two: 32-bit callers'
+INNER = {2: "__ia32_compat_sys_socketcall", 3: "__ia32_compat_sys_ipc"}  # one call for many, by its first argument
+_LINES = re.compile(r"^(64|32|socketcall|ipc) (\d+) (\w+)$", re.M)
+for _kind, _number, _function in _LINES.findall((HERE / "syscalls.numbers").read_text()):
     _prefix = "__x64_sys_" if _kind == "64" else "__ia32_compat_sys_" if _function.startswith("compat_") else "__ia32_sys_"
-    NUMBERED.setdefault(_prefix + _function.removeprefix("compat_"), []).append(int(_number) + NARROW * (_kind == "32"))
+    NUMBERED.setdefault(_prefix + _function.removeprefix("compat_"), []).append(int(_number) + KINDS[_kind])
 PREFIXES = {
     "": ("__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_"),
     "compat": ("__ia32_compat_sys_",),
@@ -552,6 +559,7 @@ def _points(call: Call, suffix: str) -> str:
     functions = call.symbols()
     if call.name in GONE:
         functions.append("__x64_sys_ni_syscall")
+    functions += sorted({INNER[number // NARROW] for number in call.inner()})
     if not call.arguments:  # both of the names are the same function's, without a wrapper that unpacks arguments
         functions = [f for f in functions if f.replace("__ia32_sys_", "__x64_sys_") == f or "__x64_sys_" not in call.prefixes]
     return ",\n\t".join(f'kprobe.function("{function}"){suffix}?' for function in functions)
@@ -574,9 +582,17 @@ def _filter(call: Call, number: str) -> tuple[str, str]:
     return f"__nr = {number}", f"if ({unlike}) next"
 
 
+def _guard(call: Call, number: str) -> list[str]:
+    """What keeps the hits of a point that other calls share from being taken for this call."""
+    if call.name in GONE:
+        return list(_filter(call, number))
+    unlike = " && ".join(f"__sys_inner({hex(number)})" for number in call.inner())
+    return [f"if ({unlike}) next"] if unlike else []
+
+
 def entry(call: Call) -> str:
     """The alias of a call's entry."""
-    return _alias(call, "", [*(_filter(call, "__sys_number()") if call.name in GONE else ()), *_entry(call)])
+    return _alias(call, "", [*_guard(call, "__sys_number()"), *_entry(call)])
 
 
 def trace_entry(call: Call) -> str:
@@ -593,8 +609,7 @@ def _entry(call: Call) -> list[str]:
 
 def result(call: Call) -> str:
     """The alias of a call's return."""
-    first = _filter(call, "@entry(__sys_number())") if call.name in GONE else ()
-    return _alias(call, ".return", [*first, *_result(call, "returnval()")])
+    return _alias(call, ".return", [*_guard(call, "@entry(__sys_number())"), *_result(call, "returnval()")])
 
 
 def trace_result(call: Call) -> str:

@@ -41,6 +41,15 @@ static char *copy(char *to, const char *text)
 	return to;
 }
 
+static long *copy_words(long *to, const long *words)
+{
+	int i;
+
+	for (i = 0; i < 6; i++)
+		to[i] = words[i];
+	return to;
+}
+
 static void files(void)
 {
 	long dir = P(TEXT(0, "/tmp/narrow")), file = P(TEXT(1, "/tmp/narrow/one")), other = P(TEXT(2, "/tmp/narrow/two"));
@@ -159,6 +168,72 @@ static void talk(void)
 	DO(ppoll_time64, P(poll), 1, P(wide), 0, 8);
 }
 
+static long socketcall(long number, long *a)
+{
+	return DO(socketcall, number, P(copy_words(AT(0x20), a)));
+}
+
+#define SOCKET(number, ...) socketcall(number, (long[6]){ __VA_ARGS__ })
+
+/* What programs of old have the kernel do through calls for many calls. */
+static void old_ways(void)
+{
+	short *name = AT(0);
+	long *iov = AT(3), *header = AT(4), *pair = AT(5), *kludge = AT(6), *sops = AT(7), one, set;
+	struct timespec32 *soon = AT(9);
+	struct timeval32 *value = AT(10);
+
+	name[0] = 1;
+	copy((char *)(name + 1), "/tmp/narrow.socket");
+	one = SOCKET(SYS_SOCKET, 1, 2 | 04000, 0);
+	SOCKET(SYS_BIND, one, P(name), 21);
+	SOCKET(SYS_CONNECT, one, P(name), 21);
+	SOCKET(SYS_LISTEN, one, 5);
+	SOCKET(SYS_ACCEPT, one, 0, 0);
+	SOCKET(SYS_ACCEPT4, one, 0, 0, 02000000);
+	SOCKET(SYS_SENDTO, one, P(TEXT(1, "hello")), 5, 0x40 | 0x4000, 0, 0);
+	SOCKET(SYS_RECVFROM, one, P(AT(8)), 64, 0x40, 0, 0);
+	SOCKET(SYS_SEND, one, P(AT(1)), 5, 0x4000);
+	SOCKET(SYS_RECV, one, P(AT(8)), 64, 0x40);
+	iov[0] = P(AT(1));
+	iov[1] = 5;
+	header[2] = P(iov);
+	header[3] = 1;
+	SOCKET(SYS_SENDMSG, one, P(header), 0x4000);
+	SOCKET(SYS_RECVMSG, one, P(header), 0x40);
+	SOCKET(SYS_SETSOCKOPT, one, 1, 7, P(AT(9)), 4);
+	SOCKET(SYS_GETSOCKOPT, one, 1, 3, P(AT(9)), P(AT(10)));
+	SOCKET(SYS_SHUTDOWN, one, 1);
+	SOCKET(SYS_SOCKETPAIR, 1, 1, 0, P(pair));
+	DO(unlink, P(name + 1));
+	set = DO(ipc, 2, 0, 1, 0600);			/* semget */
+	*(short *)sops = 0;
+	((short *)sops)[1] = 1;
+	((short *)sops)[2] = 04000;
+	DO(ipc, 1, set, 1, 0, P(sops));			/* semop */
+	*soon = (struct timespec32){ 0, 1500 };
+	DO(ipc, 4, set, 1, 0, P(sops), P(soon));	/* semtimedop */
+	kludge[0] = 0x77;
+	DO(ipc, 3, set, 0, 0 | 0x100, P(kludge));	/* semctl: IPC_RMID */
+	set = DO(ipc, 13, 0, 0600);			/* msgget */
+	pair[0] = 7;
+	DO(ipc, 11, set, 4, 04000, P(pair));		/* msgsnd */
+	kludge[0] = P(pair);
+	kludge[1] = 7;
+	DO(ipc, 12, set, 4, 04000, P(kludge));		/* msgrcv */
+	DO(ipc, 14, set, 0 | 0x100, 0, 0);		/* msgctl: IPC_RMID */
+	set = DO(ipc, 23, 0, 4096, 0600);		/* shmget */
+	DO(ipc, 21, set, 010000, P(AT(11)), 0);		/* shmat: SHM_RDONLY */
+	DO(ipc, 22, 0, 0, 0, *(long *)AT(11));		/* shmdt */
+	DO(ipc, 24, set, 0 | 0x100, 0, 0);		/* shmctl: IPC_RMID */
+	*value = (struct timeval32){ 0, 1000 };
+	kludge[0] = kludge[1] = kludge[2] = kludge[3] = 0;
+	kludge[4] = P(value);
+	DO(select, P(kludge));
+	DO(mmap, P(copy_words(AT(0x20), (long[6]){ P(AT(0x1000)), 8192, 3, 0x32, -1, 0 })));
+	DO(munmap, P(AT(0x1000)), 8192);
+}
+
 static void process(void)
 {
 	long *limit = AT(0), *set = AT(3), *action = AT(4), *timer = AT(5), child;
@@ -244,6 +319,7 @@ void _start(void)
 	DO(alarm, 4242);
 	files();
 	talk();
+	old_ways();
 	process();
 	DO(alarm, 4243);
 	DO(exit_group, 0);
