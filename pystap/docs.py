@@ -32,7 +32,7 @@ __all__ = [
 
 _COMMENT = re.compile(r"/\*\*(.*?)\*/\s*", re.S)
 _DECLARATION = re.compile(
-    r"^(?:(?:private\s+)?function\s+(?P<function>\w+)(?P<form>[^{%=]*)|probe\s+(?P<probe>[^={]+?)\s*\+?=|@define\s+(?P<macro>\w+)(?P<uses>[^%]*))",
+    r"^(?:(?:private\s+)?function\s+(?P<function>\w+)(?P<form>[^{%=]*)|probe\s+(?P<probe>[\w.]+(?:\s*=\s*[\w.]+(?=\s*\+?=))*)\s*\+?=|@define\s+(?P<macro>\w+)(?P<uses>[^%]*))",
     re.M,
 )
 _EMBEDDED = re.compile(r"%\{.*?%\}", re.S)
@@ -76,8 +76,8 @@ def _entry(found: re.Match[str], body: str, comments: dict[int, str]) -> Entry |
     elif found["macro"]:
         name, kind, form = found["macro"], "macro", "@" + found["macro"] + found["uses"].strip()
     else:
-        name, kind = re.split(r"\s*=\s*", found["probe"])[0], "probe"
-        form = name
+        names = re.split(r"\s*=\s*", found["probe"])
+        name, kind, form = names[0], "probe", ", ".join(names)
     if name.startswith("_") or found[0].startswith("private"):
         return None
     text = _plain(comments.get(found.start(), ""), name)
@@ -113,12 +113,11 @@ def subjects(folder: Path) -> Iterator[Subject]:
 
 
 def undocumented(folder: Path) -> list[str]:
-    """The public functions that no comment tells of; of overloads one comment is enough."""
+    """The names for scripts that no comment tells of; of overloads one comment is enough."""
     told: dict[str, str] = {}
     for subject in subjects(folder):
         for entry in subject.entries:
-            if entry.kind == "function":
-                told[entry.name] = told.get(entry.name, "") + entry.text
+            told[entry.name] = told.get(entry.name, "") + entry.text
     return sorted(name for name, text in told.items() if not text)
 
 

@@ -507,7 +507,7 @@ CLAIMED: set[str] = set()  # functions of 32-bit callers whose aliases are their
 GONE = {"bdflush", "sysctl"}
 NARROW = 0x10000  # marks the numbers of 32-bit callers, here and in syscall_args.stp
 NUMBERED: dict[str, list[int]] = {}  # kernel function -> the numbers that lead to it
-KINDS = {"64": 0, "32": NARROW, "socketcall": 2 * NARROW, "ipc": 3 * NARROW}  # whose number; the last two: 32-bit callers'
+KINDS = {"64": 0, "32": NARROW, "socketcall": 2 * NARROW, "ipc": 3 * NARROW}  # whose number it is
 INNER = {2: "__ia32_compat_sys_socketcall", 3: "__ia32_compat_sys_ipc"}  # one call for many, by its first argument
 _LINES = re.compile(r"^(64|32|socketcall|ipc) (\d+) (\w+)$", re.M)
 for _kind, _number, _function in _LINES.findall((HERE / "syscalls.numbers").read_text()):
@@ -565,16 +565,27 @@ def _points(call: Call, suffix: str) -> str:
     return ",\n\t".join(f'kprobe.function("{function}"){suffix}?' for function in functions)
 
 
+def _told(call: Call, family: str, suffix: str) -> str:
+    """The comment that the pages take."""
+    what = re.sub(r"^(compat_)?(sys_)?", "", call.name) + "(2)"
+    if call.name == "ni_syscall":
+        what = "a call that the kernel does not have"
+    if call.prefixes != PREFIXES[""]:
+        what += " of a 32-bit program"
+    return f"/** {family}.{call.name}{suffix}: {what} {'is over' if suffix else 'begins'}. */\n"
+
+
 def _alias(call: Call, suffix: str, body: list[str]) -> str:
     names = " = ".join(f"{family}.{call.name}{suffix}" for family in ("syscall", "nd_syscall", "nd2_syscall", "dw_syscall"))
     lines = "".join(f"\t{line}\n" for line in body)
-    return f"probe {names} =\n\t{_points(call, suffix)}\n{{\n{lines}}}\n"
+    return f"{_told(call, 'syscall', suffix)}probe {names} =\n\t{_points(call, suffix)}\n{{\n{lines}}}\n"
 
 
 def _trace_alias(call: Call, suffix: str, body: list[str]) -> str:
     event = "exit" if suffix else "enter"
     lines = "".join(f"\t{line}\n" for line in (*_filter(call, "__sys_number()"), *body))
-    return f'probe tp_syscall.{call.name}{suffix} = kernel.trace("raw_syscalls:sys_{event}")\n{{\n{lines}}}\n'
+    told = _told(call, "tp_syscall", suffix)
+    return f'{told}probe tp_syscall.{call.name}{suffix} = kernel.trace("raw_syscalls:sys_{event}")\n{{\n{lines}}}\n'
 
 
 def _filter(call: Call, number: str) -> tuple[str, str]:

@@ -31,7 +31,8 @@ private function mine() { return 1 }
 function _own() { return 1 }
 
 /** It begins. */
-probe sum.begin = begin
+probe sum.begin = also.begin =
+	begin
 {
 	name = "sum.begin"
 	_hidden = 1
@@ -45,16 +46,17 @@ def test_a_file_is_read() -> None:
     assert subject.entries == (
         docs.Entry("total", "function", "total:long(a:long, b:long)", 'Returns a + b, "<>" included.'),
         docs.Entry("bare", "function", "bare:long()", ""),
-        docs.Entry("sum.begin", "probe", "sum.begin", "It begins.", ("name",)),
+        docs.Entry("sum.begin", "probe", "sum.begin, also.begin", "It begins.", ("name",)),
     )
 
 
 def test_what_is_not_told_of_is_found(tmp_path: Path) -> None:
     (tmp_path / "sums.stp").write_text(TEXT)
-    assert docs.undocumented(tmp_path) == ["bare"]
+    (tmp_path / "more.stpm").write_text("@define uncommented %( 1 %)\n")
+    assert docs.undocumented(tmp_path) == ["bare", "uncommented"]
 
 
-def test_every_public_function_is_told_of() -> None:
+def test_every_function_alias_and_macro_is_told_of() -> None:
     assert docs.undocumented(paths.tapsets()) == []
 
 
@@ -87,6 +89,18 @@ def test_all_pages(tmp_path: Path) -> None:
         balance.feed(page.read_text())
         assert not balance.open, page
     assert 'id="task_execname"' in (tmp_path / "html" / "linux.task.html").read_text()
+
+
+def test_all_names_are_in_the_pages(tmp_path: Path) -> None:
+    docs.write(paths.tapsets(), tmp_path)
+    web = "".join(path.read_text() for path in (tmp_path / "html").iterdir())
+    manual = "".join(path.read_text() for path in (tmp_path / "man").iterdir())
+    here = Path(__file__).parent
+    names = re.findall(r"^(\w+)\(", (here / "functions.txt").read_text(), re.MULTILINE)
+    names += re.findall(r"^([\w.]+)(?= |$)", (here / "aliases.txt").read_text(), re.MULTILINE)
+    assert len(names) > 1400
+    for pages in (web, manual):
+        assert sorted(set(names) - set(re.findall(r"\w[\w.]*\w", pages))) == []
 
 
 def test_man_takes_the_pages(tmp_path: Path) -> None:
