@@ -19,6 +19,7 @@ class DataSite:
     """Memory: at a symbol (`place` is its distance from ANCHOR) or, without one, at the address `place`."""
 
     symbol: str | None
+    names: str  # all symbols of that place, between spaces: kernels show one of them
     place: int
     length: int
     writes_only: bool
@@ -66,7 +67,7 @@ def _at_address(address: int, length: int, writes_only: bool) -> DataSite:
     if address < KERNEL_HALF:
         raise Unresolved(f"{address:#x} is not an address of the kernel's memory")
     require_aligned(address, length)
-    return DataSite(None, address, length, writes_only)
+    return DataSite(None, "", address, length, writes_only)
 
 
 def _at_symbol(request: Request, name: str, length: int | None, writes_only: bool) -> DataSite:
@@ -81,7 +82,8 @@ def _at_symbol(request: Request, name: str, length: int | None, writes_only: boo
     if length is None:
         length = fitting_length(symbol.address, symbol.size)
     require_aligned(symbol.address, length)
-    return DataSite(name, (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, length, writes_only)
+    names = " ".join(sorted(s.name for s in table.symbols("*") if s.address == symbol.address))
+    return DataSite(name, f" {names} ", (symbol.address - anchor.address) & 0xFFFFFFFFFFFFFFFF, length, writes_only)
 
 
 def require_aligned(address: int, length: int) -> None:

@@ -16,6 +16,7 @@
 struct stap_hwbreakpoint_site {
 	struct stap_probe *probe;
 	const char *symbol;	/* NULL: `place` is the address */
+	const char *names;	/* of all symbols of the place, each between spaces */
 	u64 place;		/* distance from sprint_symbol() */
 	u8 length;
 	bool writes_only;
@@ -42,14 +43,17 @@ static void stap_hwbreakpoint_hit(struct perf_event *event, struct perf_sample_d
 static unsigned long stap_hwbreakpoint_address(const struct stap_hwbreakpoint_site *site)
 {
 	unsigned long address = (unsigned long)sprint_symbol + site->place;
-	char name[KSYM_SYMBOL_LEN];
-	size_t length;
+	char name[KSYM_SYMBOL_LEN + 1] = " ";
+	char *end;
 
 	if (!site->symbol)
 		return site->place;
-	length = strlen(site->symbol);
-	sprint_symbol(name, address);
-	return strncmp(name, site->symbol, length) || strncmp(name + length, "+0x0/", 5) ? 0 : address;
+	sprint_symbol(name + 1, address);
+	end = strstr(name, "+0x0/");
+	if (!end)
+		return 0;
+	strcpy(end, " ");
+	return strstr(site->names, name) ? address : 0;
 }
 
 static void stap_hwbreakpoint_arm(unsigned int i)
