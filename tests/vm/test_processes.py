@@ -356,6 +356,7 @@ def test_calls_that_do_not_return_in_order(bench: Bench) -> None:
     ]
     assert b": 137 returns of calls inside of 64" in done.stderr
     assert b" others were not seen: the kernel follows no more of them" in done.stderr
+    assert re.search(rb"WARNING: Skipped due to missed uretprobe on 'process\(.*\.return': 137\n", done.stderr)
     assert done.status == 0
 
 
