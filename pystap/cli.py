@@ -116,6 +116,9 @@ _UNSUPPORTED = {
 }
 
 
+_NO_MEMORY = "ERROR: there is not enough memory: end something else, or allow more (ulimit -v)"
+
+
 class UsageError(StapError):
     """The command line is wrong: its message is printed with the pointer to --help."""
 
@@ -140,6 +143,8 @@ def main(argv: list[str] | None = None) -> int:
         print("Interrupted.", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except MemoryError:
+        print(_NO_MEMORY, file=sys.stderr)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         print(f"ERROR: {error.strerror or error}{where}", file=sys.stderr)

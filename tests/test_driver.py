@@ -84,6 +84,27 @@ def test_a_full_disk_in_the_cache(small_disk: Path) -> None:
 
 
 @needs_kernel
+def test_a_full_disk_for_temporary_files(small_disk: Path) -> None:
+    """There is room for the folder, and not for what the compiler writes into it."""
+    (small_disk / "filled").write_bytes(bytes(240 << 10))
+    script = f'probe begin {{ println("{small_disk}") }}'
+    refused(pystap("-r", "6.1", "-p4", "-e", script, TMPDIR=str(small_disk)), "a disk is full", "No space left")
+    assert [path.name for path in small_disk.iterdir()] == ["filled"]
+
+
+@needs_kernel
+@pytest.mark.parametrize("megabytes", [25, 32, 48, 64, 80])
+def test_little_memory(tmp_path: Path, megabytes: int) -> None:
+    """Too little for pystap itself, for a compiler to start, or for its work: nothing is left behind."""
+    script = f'probe begin {{ println("{tmp_path}") }}'
+    limit = f"ulimit -v {megabytes * 1024}; exec {sys.executable} -m pystap -r 6.1 -p4 -e '{script}'"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(["sh", "-c", limit], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    refused(done, "not enough memory")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_kernel
 def test_a_function_that_the_kernel_does_not_have() -> None:
     done = pystap("-r", "6.1", "-p2", "-e", 'probe kernel.function("printk") {}')
     refused(done, "while resolving probe point", "no match (similar functions:", "_printk")

@@ -19,8 +19,37 @@ _MESSAGE = re.compile(
 )
 
 
+# What compilers, assemblers and linkers say when the machine has no more of something; gcc's own, and strerror()'s.
+_SPENT = (
+    (
+        re.compile(
+            r"out of memory|cannot allocate memory|PCH allocation failure|memory exhausted|failed to map segment|"
+            r"signal terminated program|^Killed$",
+            re.IGNORECASE,
+        ),
+        "the compiler had not enough memory: end something else, or allow more (ulimit -v)",
+    ),
+    (
+        re.compile(r"No space left on device|quota exceeded|File too large|cannot write PCH file", re.IGNORECASE),
+        "the compiler had no room for its files: a disk is full, that of the temporary folder (TMPDIR) or of the cache",
+    ),
+)
+_OF_CODE = re.compile(r": (?:error|warning|note): |^\s*\d*\s*\|")  # and the lines of it that are shown
+
+
+def exhausted(output: str) -> str:
+    """That memory or a disk was full, where compilers say so; "" where it was something else."""
+    told = [line.strip() for line in output.splitlines() if not _OF_CODE.search(line)]
+    for pattern, words in _SPENT:
+        for line in filter(pattern.search, told):
+            return f"{words}\n  {line}"
+    return ""
+
+
 def compiler_failure(output: str, source: _HasFiles) -> str:
     """The message for a failed compilation: the first errors, at the script's lines where they stem from embedded C."""
+    if spent := exhausted(output):
+        return spent
     errors = list(_MESSAGE.finditer(output))
     if not errors:
         return f"the module could not be compiled:\n{_tail(output)}"

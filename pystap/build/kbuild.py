@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pystap.build import capabilities
+from pystap.build.explain import exhausted
 from pystap.diagnostics import StapError
 
 _VERSION = 6  # of the recipe's own layout: part of its cache key
@@ -130,7 +131,9 @@ def _make(folder: Path, tree: Path, runtime: Path, identity: str, variables: tup
             raise StapError("make is not installed (apt-get install make gcc)") from None
         if done.returncode != 0 or not (trial / "trial.ko").exists():
             tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-            raise StapError(f"the kernel headers in {tree} cannot build even an empty module:\n{tail}")
+            raise StapError(
+                exhausted(done.stderr) or f"the kernel headers in {tree} cannot build even an empty module:\n{tail}"
+            )
         _keep(work, trial, tree, runtime, identity)
         shutil.rmtree(trial)
         try:
@@ -164,7 +167,7 @@ def _keep(work: Path, trial: Path, tree: Path, runtime: Path, identity: str) -> 
     command = [*compiler, f"-I{work}", "-x", "c-header", "-o", str(work / "prelude.h.gch"), str(work / "prelude.h")]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
-        raise StapError(f"the kernel's headers do not compile:\n{done.stderr.strip()}")
+        raise StapError(exhausted(done.stderr) or f"the kernel's headers do not compile:\n{done.stderr.strip()}")
     (work / "recipe.json").write_text(json.dumps(facts))
 
 

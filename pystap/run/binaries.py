@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from pystap import paths
+from pystap.build.explain import exhausted
 from pystap.diagnostics import StapError
 
 FLAGS = ("-std=gnu11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Wno-sign-compare")
@@ -54,7 +55,7 @@ def _compiled(name: str, sources: tuple[str, ...]) -> Path:
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise StapError(f"cannot compile {name}:\n{done.stderr.strip()}")
+            raise StapError(exhausted(done.stderr) or f"cannot compile {name}:\n{done.stderr.strip()}")
         os.replace(made, target)
     return target
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pystap.build.explain import compiler_failure
 
 
@@ -21,4 +23,28 @@ def test_an_error_elsewhere_is_ours() -> None:
 
 
 def test_no_error_line_at_all() -> None:
-    assert compiler_failure("ld: out of memory", Source()).endswith("ld: out of memory")
+    text = compiler_failure("ld: something odd", Source())
+    assert text == "the module could not be compiled:\nld: something odd"
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("ld: out of memory", "not enough memory"),
+        ("cc1: out of memory allocating 65536 bytes after a total of 303104 bytes", "not enough memory"),
+        ("<command-line>: sorry, unimplemented: PCH allocation failure", "not enough memory"),
+        ("/usr/lib/cc1: error while loading shared libraries: libc.so.6: failed to map segment", "not enough memory"),
+        ("gcc: fatal error: Killed signal terminated program cc1\ncompilation terminated.", "not enough memory"),
+        ("module.c:63: fatal error: error writing to /tmp/x.s: No space left on device", "a disk is full"),
+        ("/x/prelude.h:6: fatal error: cannot write PCH file\ncompilation terminated.", "a disk is full"),
+    ],
+)
+def test_what_the_machine_lacks(said: str, what: str) -> None:
+    text = compiler_failure(f"In file included from x.h:\n{said}\n", Source())
+    assert what in text
+    assert text.endswith(f"\n  {said.splitlines()[0]}")
+
+
+def test_words_of_the_script_are_not_the_machines() -> None:
+    text = compiler_failure("mine.stp:3:5: error: 'out of memory'\n    3 | f(\"No space left on device\");\n", Source())
+    assert text.startswith("embedded C does not compile:\n  mine.stp:3: 'out of memory'")

@@ -305,8 +305,10 @@ static void wait_for_notes(const char *name)
 bool module_builds_fit(void)
 {
 	char *list = strdup(information("stap_builds")), *at = list, *item, *wanted;
-	bool fits = true;
+	bool fits = list != NULL;
 
+	if (!list)
+		say("ERROR: there is not enough memory\n");
 	while (fits && (item = strsep(&at, ",")) != NULL) {
 		wanted = strchr(item, '=');
 		if (wanted) {
