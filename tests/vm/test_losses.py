@@ -61,7 +61,8 @@ LOSSES = {
     ),
     "a return's breakpoint inside of a breakpoint's handler": Loss(
         """global n, m probe kernel.statement("vfs_write@fs/read_write.c:*") { n += user_int8($buf) }
-        probe kprobe.function("copy_user_generic_unrolled").return ?, kprobe.function("copy_user_generic_string").return ?,
+        probe kprobe.function("copy_user_generic_unrolled").return ?,
+        kprobe.function("copy_user_generic_string").return ?,
         kprobe.function("copy_user_enhanced_fast_string").return ? { m++ } probe end { println(n > 0) }""",
         (r"1", r"WARNING: Skipped due to missed kretprobe/2 on 'kprobe.function\(\"copy_user_[^']*': \d+"),
         defines="-t",
