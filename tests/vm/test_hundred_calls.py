@@ -19,7 +19,15 @@ pytestmark = pytest.mark.vm
 SOURCES = Path(__file__).parent / "user"
 BARE_32 = "-m32 -O1 -nostdlib -static -ffreestanding -fno-pie -no-pie -fno-stack-protector -idirafter".split()
 BARE_32 += ["/usr/include/x86_64-linux-gnu"]
-SCRIPT = 'probe syscall.* { if (execname() == "calls") printf("%d %s(%s)\\n", tid(), name, argstr) }'
+SCRIPT = """
+global narrow, wide
+probe syscall.* {
+    if (execname() != "calls") next
+    if (@__compat_task) narrow++; else wide++
+    printf("%d %s(%s)\\n", tid(), name, argstr)
+}
+probe end { printf("sizes %d\\n", (narrow > 100) * 2 + (wide > 100)) }
+"""
 OURS = {  # what strace calls by the number's name
     "newfstatat": "fstatat",
     "pread64": "pread",
@@ -117,6 +125,7 @@ def test_arguments_of_every_call(source: str, series: str, capsys: pytest.Captur
         done = guest.run([RUNNER, "-c", "sh /tmp/command", "/tmp/module.ko"], timeout=120)
         decoded, raw = (calls(guest.sh(f"cat /tmp/{name}").stdout.decode()) for name in ("decoded", "raw"))
     assert (done.stderr, done.status) == (b"", 0)
+    assert f"sizes {1 + narrow}\n" in done.stdout.decode()
     seen = calls(done.stdout.decode())
     if narrow:
         seen = [call for call in seen if call[0] != "ftruncate64"]  # which has an alias of its own too
