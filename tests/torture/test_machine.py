@@ -75,7 +75,7 @@ def test_out_of_memory_while_it_runs(guest: Guest, series: str, capsys: pytest.C
     probe kernel.trace("mark_victim") { println("victim") }
     probe end { println("end ", n) }"""
     guest.put("/tmp/hungry.ko", compiled(series, capsys, text))
-    done = guest.sh('pystap-run -c eats /tmp/hungry.ko; dmesg -c > /tmp/log', timeout=300)
+    done = guest.sh("pystap-run -c eats /tmp/hungry.ko; dmesg -c > /tmp/log", timeout=300)
     lines = done.stdout.decode().splitlines()
     numbers = [int(line) for line in lines if line.isdigit()]
     assert "victim" in lines

@@ -121,7 +121,7 @@ def test_overflow_is_counted(guest: Guest, series: str, capsys: pytest.CaptureFi
     done = guest.sh(
         "rm -f /tmp/f; mkfifo /tmp/f; (pystap-run -s 1 -c '/bin/load 3' /tmp/stap_flood.ko > /tmp/f) & "
         "exec 3< /tmp/f; sleep 5; tail -n 1 <&3; wait",
-        timeout=120,
+        timeout=900,
     )
     lost = re.search(
         rb"There were (\d+) transport failures\. Try stap -s to increase the buffer size from 1\.", done.stderr
