@@ -142,7 +142,7 @@ def test_a_hundred_sessions(
     for number in range(MODULES):
         guest.put(f"/tmp/many{number}.ko", compiled(series, capsys, f"{text} # {number}"))
     started = "".join(f"pystap-run -s 1 /tmp/many{number}.ko & " for number in range(MODULES)) * times
-    done = guest.sh(f"{started} /bin/load 6; wait", timeout=300)
+    done = guest.sh(f"{started} /bin/load 6; wait", timeout=900)
     assert (done.stdout, done.stderr) == (b"1\n" * MODULES * times, b"")
 
 

@@ -35,7 +35,7 @@ COUNTED = re.compile(rb"(load|start): (\d+) allocations, (\d+) refused, (\d+) ot
 def test_what_the_kernel_says_without_us(guest: Guest) -> None:
     """The same load and a CPU that comes and goes: complaints here would be the kernel's own."""
     online = "/sys/devices/system/cpu/cpu1/online"
-    guest.sh(f"/bin/load 10; echo 0 > {online}; sleep 1; echo 1 > {online}; /bin/load 2", timeout=300)
+    guest.sh(f"/bin/load 10; echo 0 > {online}; sleep 1; echo 1 > {online}; /bin/load 2", timeout=900)
     log = guest.sh("dmesg").stdout.decode(errors="replace")
     assert [line for line in log.splitlines() if COMPLAINTS.search(line)] == []
     print(guest.sh(LEAKS, timeout=300).stdout.decode(errors="replace"))
