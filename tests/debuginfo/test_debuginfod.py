@@ -9,7 +9,7 @@ import pytest
 from pystap import cli
 from pystap.debuginfo import opening
 from pystap.debuginfo.elf import Elf
-from pystap.target import Target
+from tests.support.fakes import forget_debuginfo
 from tests.support.kernels import available
 
 pytestmark = pytest.mark.headers
@@ -31,14 +31,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     finder.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("DEBUGINFOD_URLS", "https://debuginfod.example/")
-    of = Target.of
-
-    def without(*arguments: object) -> Target:
-        target = of(*arguments)  # type: ignore[arg-type]
-        target.debuginfo = None
-        return target
-
-    monkeypatch.setattr(Target, "of", without)
+    forget_debuginfo(monkeypatch)
     monkeypatch.setattr(opening, "kernel_file", lambda target: target.debuginfo)
     return notes
 

@@ -15,7 +15,7 @@ import pytest
 from pystap import cli
 from pystap.debuginfo.elf import Elf
 from pystap.debuginfo.user import open_object
-from pystap.target import Target
+from tests.support.fakes import forget_debuginfo
 from tests.support.kernels import available, build_module
 
 XTUN = Path(__file__).resolve().parent.parent / "vm" / "mission" / "xtun"
@@ -86,14 +86,7 @@ def test_the_kernel(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     if kernel is None:
         pytest.skip("no kernel 6.1: pystap-prep 6.1")
     release = kernel.release
-    of = Target.of
-
-    def without(*arguments: object) -> Target:
-        target = of(*arguments)  # type: ignore[arg-type]
-        target.debuginfo = None
-        return target
-
-    monkeypatch.setattr(Target, "of", without)
+    forget_debuginfo(monkeypatch)
     monkeypatch.setattr("pystap.debuginfo.opening.kernel_file", lambda target: None)
     for point in ('kernel.statement("vfs_read@*:450")', 'kernel.function("vfs_read")'):
         said = refused(capsys, f"probe {point} {{ println($nosuch) }}", "-r", "6.1")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import pytest
+
 from pystap.debuginfo.api import Address, Function, Kind, Root, Scope, Tracepoint
 from pystap.debuginfo.ctype import (
     Array,
@@ -28,6 +30,7 @@ from pystap.source import SourceFile
 from pystap.syntax import ast
 from pystap.syntax.parser import parse
 from pystap.syntax.preprocess import PreprocessContext
+from pystap.target import Target
 
 INT = Int("int", 4, True)
 UINT = Int("unsigned int", 4, False)
@@ -264,3 +267,15 @@ class FakeLibrary:
 
     def _with(self, kind: type[ast.Function] | type[ast.Global], name: str) -> list[str]:
         return [k for k, f in self._files.items() if any(isinstance(i, kind) and i.name == name for i in f.items)]
+
+
+def forget_debuginfo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels have no debug-info of which their targets know."""
+    of = Target.of
+
+    def without(*arguments: object) -> Target:
+        target = of(*arguments)  # type: ignore[arg-type]
+        target.debuginfo = None
+        return target
+
+    monkeypatch.setattr(Target, "of", without)

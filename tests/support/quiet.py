@@ -39,6 +39,17 @@ def check_quiet_if_watched(guests: Iterable[Guest]) -> None:
             check_quiet(guest)
 
 
+def kept_guests() -> Iterator[dict[str, Guest]]:
+    """A fixture's guests by series, none at first: shared by its tests, and ended when these are done."""
+    guests: dict[str, Guest] = {}
+    try:
+        yield guests
+        check_quiet_if_watched(guests.values())
+    finally:
+        for guest in guests.values():
+            guest.close()
+
+
 @contextmanager
 def keeps_quiet(guest: Guest) -> Iterator[None]:
     """The guest's kernel does not complain on its console meanwhile; what it said before is not looked at."""

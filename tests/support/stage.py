@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from pystap.run import binaries
 from pystap.run.kernels import module_content
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.cc import compile_c
-from tests.support.kernels import RUNNER, available, can_boot
-from tests.support.quiet import check_quiet_if_watched, keeps_quiet
+from tests.support.kernels import RUNNER, available
+from tests.support.quiet import keeps_quiet
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "vm" / "deeds"
 MODULES = ("sd_mod", "brd", "vfat", "nls_cp437", "nls_ascii", "nls_utf8")
@@ -90,16 +89,3 @@ class Stage:
     def said(self) -> str:
         """What the command of the last run has printed."""
         return self.guest().sh("cat /tmp/said").stdout.decode()
-
-
-def stages() -> Iterator[dict[str, Guest]]:
-    """The guests of all tests that have a stage."""
-    if reason := can_boot():
-        pytest.skip(reason)
-    guests: dict[str, Guest] = {}
-    try:
-        yield guests
-        check_quiet_if_watched(guests.values())
-    finally:
-        for guest in guests.values():
-            guest.close()

@@ -15,8 +15,8 @@ from pystap.providers.objects import libraries_of
 from pystap.run import binaries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.kernels import RUNNER, available, can_boot
-from tests.support.quiet import check_quiet_if_watched, keeps_quiet
-from tests.support.stage import Stage, stages
+from tests.support.quiet import keeps_quiet, kept_guests
+from tests.support.stage import Stage
 
 SOURCES = Path(__file__).parent / "user"
 PROGRAMS = {
@@ -147,13 +147,7 @@ class Bench:
 
 @pytest.fixture(scope="session")
 def started() -> Iterator[dict[str, Guest]]:
-    guests: dict[str, Guest] = {}
-    try:
-        yield guests
-        check_quiet_if_watched(guests.values())
-    finally:
-        for guest in guests.values():
-            guest.close()
+    yield from kept_guests()
 
 
 @pytest.fixture
@@ -163,7 +157,9 @@ def bench(series: str, programs: Path, started: dict[str, Guest], capsys: pytest
 
 @pytest.fixture(scope="session")
 def stage_guests() -> Iterator[dict[str, Guest]]:
-    yield from stages()
+    if reason := can_boot():
+        pytest.skip(reason)
+    yield from kept_guests()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from pystap.run.program import libraries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.cc import compile_c
 from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.quiet import kept_guests
 
 pytestmark = pytest.mark.vm
 HERE = Path(__file__).parent
@@ -80,19 +81,16 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[dict[str, Guest]]:
-    guests: dict[str, Guest] = {}
-    yield guests
-    for guest in guests.values():
-        guest.close()
+def labs() -> Iterator[dict[str, Guest]]:
+    yield from kept_guests()
 
 
 @pytest.fixture
-def lab(series: str, started: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Lab:
+def lab(series: str, labs: dict[str, Guest], capsys: pytest.CaptureFixture[str]) -> Lab:
     reason = can_boot()
     if reason:
         pytest.skip(reason)
-    return Lab(series, capsys, started)
+    return Lab(series, capsys, labs)
 
 
 def mac(data: bytes) -> str:
