@@ -9,7 +9,7 @@ import pytest
 
 from pystap import cli
 from pystap.run.vm import Finished
-from tests.support.kernels import RUNNER, Guests, available, build_module
+from tests.support.kernels import RUNNER, SERIES, Guests, available, build_module
 
 pytestmark = pytest.mark.vm
 
@@ -38,7 +38,7 @@ REFUSED = r"WARNING: probe module\(.*\) registration error \[man warning::pass5\
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         series: build_module(SOURCE, tmp_path_factory.mktemp("slowly") / "work", kernel)
-        for series in ("6.1", "6.12")
+        for series in SERIES
         if (kernel := available(series)) is not None
     }
 
