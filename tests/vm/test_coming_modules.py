@@ -31,7 +31,7 @@ NOT_KNOWN = (
     b"WARNING: the module slowly is being inserted: "
     b"whether it is the one that the script was compiled for is not known\n"
 )
-REFUSED = r"WARNING: probe module\(.*\) registration error \[man warning::pass5\] \(rc -2\)"
+REFUSED = r"WARNING: probe module\(.*\)(\.return)? registration error \[man warning::pass5\] \(rc -2\)"
 
 
 @pytest.fixture(scope="module")
