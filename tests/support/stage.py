@@ -19,7 +19,9 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "vm" / "deeds"
 MODULES = ("sd_mod", "brd", "vfat", "nls_cp437", "nls_ascii", "nls_utf8")
 EVENTUAL = ("mq-deadline",)  # built in on some kernels
 DEEDS = "/bin/deeds"
+# Processes get numbers that are nothing else's: tests give them names wherever they are in a line.
 DISK = """set -e
+echo 20000 > /proc/sys/kernel/ns_last_pid
 insmod /tmp/scsi_debug.ko dev_size_mb=32 num_parts=2
 mdev -s
 mkdosfs /dev/sda1

@@ -71,7 +71,7 @@ def test_each_value_is_checked_where_the_table_says() -> None:
     assert sorted(row[0] for row in rows) == sorted(a for a in WANTED if _family(a) not in elsewhere)
     unchecked = [row for row in rows if row[1] == "-"]
     assert all(len(row) == 3 for row in unchecked), "each has its reason"
-    assert len(unchecked) < 70
+    assert len(unchecked) <= 40
     texts = {row[1]: (HERE.parent.parent / row[1]).read_text() for row in rows if row[1] != "-"}
 
     def held(alias: str, text: str) -> bool:

@@ -40,6 +40,7 @@ PROGRAMS = {
     "waits": ("-g -O1 -static", "waits.c"),
     "values": ("-g -O1", "values.c"),
     "own_view": ("-O1 -static", "own_view.c"),
+    "own_counts": ("-g -O1 -static", "own_counts.c"),
     "touch": ("-g -O1 -pthread", "touch.c"),
     "watched": ("-g -O1 -pthread", "watched.c"),
     "watched_fixed": ("-g -O1 -pthread -no-pie", "watched.c"),

@@ -19,6 +19,7 @@ import pytest
 
 from pystap import cli, paths
 from pystap.run import binaries
+from pystap.run.kernels import module_content
 from pystap.run.program import libraries
 from pystap.run.vm import Finished, Guest, LostGuest
 from tests.support.cc import compile_c
@@ -277,6 +278,51 @@ def test_netfilter_verdicts(lab: Lab) -> None:
     said = lab.sh("cat /tmp/said")
     assert said.count("100% packet loss") == 1
     assert said.count(" 0% packet loss") == 1
+
+
+HALVES = """
+    netfilter.ipv4.pre_routing netfilter.ipv4.local_in netfilter.ipv4.forward netfilter.ipv4.local_out
+    netfilter.ipv4.post_routing netfilter.ipv6.pre_routing netfilter.ipv6.local_in netfilter.ipv6.forward
+    netfilter.ipv6.local_out netfilter.ipv6.post_routing
+"""
+COUNTS = 'probe {0} {{ if (protocol == ipproto_udp && (sport == 53 || dport == 53)) n["{0}"]++ }}\n'
+WAYS = {"local_out": 2, "local_in": 2, "forward": 2, "pre_routing": 4, "post_routing": 4}
+
+
+def test_netfilter_halves(lab: Lab) -> None:
+    """A datagram and its answer, through the guest: each of the three machines' hooks on its way, by family."""
+    shows = 'global n probe end { foreach (k+ in n) printf("%s %d\\n", k, n[k]) }'
+    script = "".join(map(COUNTS.format, HALVES.split())) + shows
+    lines = lab.lines(script, "a net udp 10.2.0.2 53 60; for k in 1 2; do a net udp fd02::2 53 60; done")
+    assert dict(line.split() for line in lines) == {
+        f"netfilter.{pf}.{hook}": str(count * times)
+        for pf, times in (("ipv4", 1), ("ipv6", 2))
+        for hook, count in WAYS.items()
+    }
+
+
+FORWARDED_ARP = """
+probe netfilter.arp.forward {
+    if (ar_op == 1 || ar_op == 2)
+        printf("%s %s %d %d %s %s %s\\n", indev_name, outdev_name, ar_op, ar_hln, ar_sip, ar_tip, ar_sha)
+}
+"""
+
+
+def test_arp_that_a_bridge_forwards(lab: Lab) -> None:
+    """Where bridges call arptables: the question goes one way, its answer the other."""
+    kernel = lab.guest().kernel
+    file = kernel.module("br_netfilter")
+    assert file is not None
+    lab.guest().put("/tmp/br_netfilter.ko", module_content(file))
+    address = "nsenter -t $(cat /tmp/{}) -n ip link show veth{} | sed -n 's/.*ether \\([^ ]*\\).*/\\1/p'"
+    try:
+        lab.sh("insmod /tmp/br_netfilter.ko")
+        lines = lab.lines(FORWARDED_ARP, "a arping -f -c 1 -w 3 -I veth1 10.3.0.3")
+    finally:
+        lab.sh("rmmod br_netfilter")
+    macs = [lab.sh(address.format(*end)).strip() for end in (("a", 1), ("b", 3))]
+    assert lines == [f"sa sb 1 6 10.3.0.2 10.3.0.3 {macs[0]}", f"sb sa 2 6 10.3.0.3 10.3.0.2 {macs[1]}"]
 
 
 ORDER = """

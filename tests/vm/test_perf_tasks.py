@@ -48,6 +48,34 @@ def test_counter_without_a_program(bench: Bench) -> None:
     assert ["grep", "0"] in lines
 
 
+SOFTWARE = """
+    perf.sw.cpu_clock perf.sw.task_clock perf.sw.page_faults perf.sw.page_faults_min perf.sw.page_faults_maj
+    perf.sw.context_switches perf.sw.cpu_migrations perf.sw.alignment_faults perf.sw.emulation_faults
+"""
+OWN = 'process("PROGRAMS/own_counts")'
+
+
+def test_counters_of_software_events(bench: Bench) -> None:
+    """Each is what getrusage(2) and the program's own clock count meanwhile."""
+    names = [alias.rpartition(".")[2] for alias in SOFTWARE.split()]
+    script = "".join(f'probe {a}.{OWN}.counter("{n}") {{ }}\n' for a, n in zip(SOFTWARE.split(), names, strict=True))
+    reads = "".join(f' if (@perf("{name}") >= 0) kept["{name}", $which] = @perf("{name}")\n' for name in names)
+    script += f'global kept probe {OWN}.function("mark").call {{ {reads} }}\n'
+    script += 'probe end { foreach ([n, w] in kept) if (w == 2) printf("%s %d\\n", n, kept[n, 2] - kept[n, 1]) }'
+    lines = bench.run(script, "PROGRAMS/own_counts")
+    minor, major, switches, ran = map(int, lines[0].split())
+    counted = {name: int(number) for name, number in map(str.split, lines[1:])}
+    assert set(counted) == set(names)
+    assert 100 <= counted["page_faults_min"] <= minor <= counted["page_faults_min"] + 3
+    assert counted["page_faults"] == counted["page_faults_min"] + counted["page_faults_maj"]
+    assert counted["page_faults_maj"] == major
+    assert 5 <= counted["context_switches"] <= switches <= counted["context_switches"] + 2
+    assert counted["cpu_migrations"] == 6
+    assert counted["alignment_faults"] == counted["emulation_faults"] == 0
+    for name in ("cpu_clock", "task_clock"):
+        assert ran * 0.8 < counted[name] <= ran * 1.05 + 10**6, name
+
+
 def test_samples_of_a_program_only(bench: Bench) -> None:
     """The shell is busy, then becomes a program that is as busy, which gives none once its exec is done."""
     script = """

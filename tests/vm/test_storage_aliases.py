@@ -25,6 +25,32 @@ umount /mnt
 """
 
 
+CACHED = """
+probe vfs.__add_to_page_cache {
+    if (execname() == "dd" && devname == "sda2") printf("%d %d\\n", ino, index)
+}
+probe vfs.__add_to_page_cache.return { if (execname() == "dd") results[retstr]++ }
+probe timer.profile.freq { hits[cpu()]++ }
+global hits, results
+probe begin { start = ktime_get_ns() }
+global start
+probe end {
+    foreach (r in results) printf("result %s %d\\n", r, results[r] >= 3)
+    elapsed = (ktime_get_ns() - start) / 1000000
+    foreach (c+ in hits) printf("cpu %d %d\\n", c, hits[c] > elapsed / 20 && hits[c] < elapsed * 11 / 10 + 5)
+}
+"""
+
+
+def test_other_names(stage: Stage) -> None:
+    """vfs.__add_to_page_cache: each page of a file; timer.profile.freq: a thousand a second, fewer where it is busy."""
+    command = "mount -t ext4 /dev/sda2 /mnt; dd if=/dev/zero of=/mnt/three bs=4096 count=3 2> /dev/null"
+    lines = stage.lines(CACHED, f"{command}; stat -c %i /mnt/three; rm /mnt/three; umount /mnt", "-DMAXTRYLOCK=100000")
+    inode = stage.said().strip()
+    assert [line for line in lines if line.startswith(f"{inode} ")] == [f"{inode} {page}" for page in range(3)]
+    assert lines[-3:] == ["result 0 1", "cpu 0 1", "cpu 1 1"]
+
+
 BLOCKS = """
 driver=/sys/bus/pseudo/drivers/scsi_debug
 cd /sys/block/sda

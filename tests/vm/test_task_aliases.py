@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.stage import SCRIPTS, Stage
@@ -28,7 +30,13 @@ def test_signals(stage: Stage) -> None:
     lines = named(lines, stage.said(), "PARENT CHILD 11 HANDLER KILLED")
     shared = ("wake wakeup_signal", "signal_generate SIGCHLD")  # with the shell that waits for the program
     lines = [line for line in lines if not line.startswith(shared) or "deeds" in line]
-    assert lines == (SCRIPTS / "signals.expect").read_text().splitlines()
+    assert told_apart(lines) == told_apart((SCRIPTS / "signals.expect").read_text().splitlines())
+
+
+def told_apart(lines: list[str]) -> tuple[list[str], list[str]]:
+    """What a child does with its signals, and all else: the child may be as quick as the call that sends one."""
+    handled = [line for line in lines if re.match(r"handle_signal \w+ \d+ (CHILD|KILLED) ", line)]
+    return handled, [line for line in lines if line not in handled]
 
 
 def test_tasks(stage: Stage) -> None:
@@ -47,6 +55,6 @@ def test_tasks(stage: Stage) -> None:
         *["migrate CHILD 120 0 -> 1", "migrate CHILD 120 1 -> 0"] * 2, "process_wait CHILD",
         "exit CHILD 1280", "process_exit CHILD 127", "release CHILD CHILD",
         "exit PARENT 0", "process_exit PARENT 120", "release PARENT PARENT", *["signal_send 17 1"] * 2,
-        "kthread_stop 1 100", "kthread_stop.return 0", "ticks 1",
+        "kthread_stop 1 100", "kthread_stop.return 0", "ticks 1", "twins CHILD 3",
     ])  # fmt: skip
     assert {"freed PARENT 120", "freed CHILD 127"} <= set(lines)
