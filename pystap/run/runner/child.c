@@ -29,6 +29,8 @@ static void restore_signals(void)
 /* Plain words are executed as they are, so that target() is the program itself; anything else is the shell's. */
 static void exec_command(const char *text)
 {
+	/* on the stack, not in a page of the program that is yet to be read: probes of exec can not wait for that */
+	char shell[] = "/bin/sh", name[] = "sh", option[] = "-c";
 	wordexp_t words;
 
 	if (wordexp(text, &words, WRDE_NOCMD) == 0) {
@@ -38,7 +40,7 @@ static void exec_command(const char *text)
 		}
 		_exit(1);
 	}
-	execl("/bin/sh", "sh", "-c", text, NULL);
+	execl(shell, name, option, text, NULL);
 	dprintf(STDERR_FILENO, "/bin/sh: %s\n", strerror(errno));
 	_exit(1);
 }
