@@ -249,7 +249,7 @@ static void tasks(void)
 	if (child == 0)
 		DO(exit, 5);
 	DO(wait4, -1, AT(11), 0, NULL);
-	arguments[0] = AT(12);
+	arguments[0] = TEXT(13, "a \"quoted\"\nline\\");
 	arguments[1] = NOWHERE;
 	arguments[2] = NULL;
 	child = DO(fork);
