@@ -61,6 +61,19 @@ def test_a_guardian_that_is_killed_at_once(guests: Guests, series: str) -> None:
 
 
 @pytest.mark.usefixtures("ready")
+def test_nobody_else_holds_the_lock(guests: Guests, series: str) -> None:
+    """Any user can lock what any user can open; what runners lock is nothing of that."""
+    others = compile_c(LOCKED.replace("/proc/vmallocinfo", "/sys/module"), "-static", name="others.c")
+    guests.get(series).put("/tmp/others", others.read_bytes(), 0o755)
+    hold = "for lock in others locked; do /tmp/limited user /tmp/$lock 'echo has it; sleep 20' & done; sleep 0.5"
+    done = guests.sh(
+        series, f"({hold}) 2>&1; {RUNNER} -T 0.1 /tmp/fake.ko mode=wait > /dev/null; echo $?; killall sleep"
+    )
+    assert done.stdout == b"has it\n0\n"
+    assert done.stderr == b""
+
+
+@pytest.mark.usefixtures("ready")
 def test_few_open_files(guests: Guests, series: str) -> None:
     """However few a run may have, it says what it had none left for, or ends well."""
     done = guests.sh(series, FEW_FILES.format(RUNNER))

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NOTES_SECONDS = 3, LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64 - sizeof(long) };
+enum { LOCK_SECONDS = 300, NOTES_SECONDS = 3, LOG_LINES = 4, LOG_SIZE = 8192, MODULE_NAME_BYTES = 64 - sizeof(long) };
 
 static const char *image;
 static size_t image_size;
@@ -407,13 +407,23 @@ void module_remove_orphans(void)
 		closedir(directory);
 }
 
-/* From before a module is inserted until its control file is held, nobody may take it for an orphan. */
+/*
+ * From before a module is inserted until its control file is held, nobody may take it for an orphan. The file is one
+ * that every kernel has, and that nobody but root can open: who can open a file can lock it, for good. It is held for
+ * moments, so that who has waited for long goes on without.
+ */
 int module_lock(void)
 {
-	int lock = open("/sys/module", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int lock = open("/proc/vmallocinfo", O_RDONLY | O_CLOEXEC);
+	double until = now() + LOCK_SECONDS;
 
-	if (lock >= 0)
-		flock(lock, LOCK_EX);
+	while (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) && (errno == EWOULDBLOCK || errno == EINTR)) {
+		if (now() >= until) {
+			say("WARNING: another pystap-run has inserted or removed a module for %d seconds\n", LOCK_SECONDS);
+			break;
+		}
+		usleep(20000);
+	}
 	return lock;
 }
 
