@@ -236,9 +236,8 @@ def test_errno_of_the_c_library(bench: Bench) -> None:
     if open_object(libc).dwarf is None:
         pytest.skip("no debug-info of the C library: apt install libc6-dbg")
     point = 'process("PROGRAMS/variables1").function("threaded").return'
-    assert "errno 17" in bench.run(
-        f'probe {point} {{ printf("errno %d\\n", @var("errno", "{libc}")) }}', "PROGRAMS/variables1"
-    )
+    script = f'probe {point} {{ printf("errno %d %d\\n", @var("errno", "{libc}"), @errno) }}'
+    assert "errno 17 17" in bench.run(script, "PROGRAMS/variables1")
 
 
 OPENED = """
