@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -76,7 +77,8 @@ def _checked(tunable: Tunable | None, name: str, value: str) -> str:
 
 
 def _number(text: str) -> int:
-    """As C reads it: 010 is 8."""
+    """As C reads it: 010 is 8, and 500000000LL, as many options have it, is a number too."""
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    digits = re.sub(r"(?<=[0-9a-fA-F])(?:[uU]?(?:ll?|LL?)|(?:ll?|LL?)?[uU])$", "", digits)
     octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
     return sign * int(digits, 8 if octal else 0)

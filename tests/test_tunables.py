@@ -27,7 +27,10 @@ def test_each_is_read_by_the_runtime() -> None:
     assert [t.name for t in TUNABLES if not re.search(rf"\b{t.name}\b", text)] == []
 
 
-@pytest.mark.parametrize(("given", "taken"), [("", "1"), ("7", "7"), ("010", "8"), ("0x10", "16"), ("00", "0")])
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [("", "1"), ("7", "7"), ("010", "8"), ("0x10", "16"), ("00", "0"), ("9LL", "9"), ("0x1fuL", "31")],
+)
 def test_numbers_as_c_reads_them(given: str, taken: str) -> None:
     assert checked([("MAXTRYLOCK", given)]) == (("MAXTRYLOCK", taken),)
 
