@@ -18,6 +18,7 @@ from pystap.debuginfo.ranges import entry_pc, ranges_of
 from pystap.debuginfo.second_names import PART
 from pystap.debuginfo.spec import Spec
 from pystap.debuginfo.symtab import NameTable
+from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Space
 
 _WILD = frozenset("*?[")
@@ -256,9 +257,25 @@ class DwarfCode(DwarfFile):
             lines.update(line for line, _ in self._function_lines(entry) or self._declared_lines(entry))
         if not spec.lines:
             return sorted(lines)
-        wanted = spec.lines[0][0]
+        wanted = self._asked(spec)[1]
         below, above = [k for k in lines if k < wanted], [k for k in lines if k > wanted]
         return ([max(below)] if below else []) + ([min(above)] if above else [])
+
+    def no_lines(self, spec: Spec) -> Unresolved | None:
+        """What is to say of lines that have no code: which near ones have; None where there are none, either."""
+        near = [f":{line}" for line in self.alternatives(spec)]
+        if not near or not spec.lines:
+            return None
+        file, line = self._asked(spec)
+        return Unresolved(f"no line records for {file}:{line} [man error::dwarf] (try {' or '.join(near)})")
+
+    def _asked(self, spec: Spec) -> tuple[str, int]:
+        """(file, first line) of a pattern with lines, as far as the file is known."""
+        entry = next(iter(self._entries(Spec(spec.function, spec.file))), None)
+        line = spec.lines[0][0] if spec.lines else 0
+        if entry is None:
+            return spec.file, line
+        return entry.file, line + entry.line if spec.relative else line
 
     def _address(self, entry: Entry, pc: int, file: str, line: int) -> Address | None:
         where = self.covering(pc)

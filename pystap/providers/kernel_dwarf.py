@@ -133,22 +133,13 @@ def _safe(request: Request, part: Part, spec: Spec, address: Address, is_return:
 
 def _statements(request: Request, part: Part, spec: Spec, nearest: bool, suffix: str) -> Iterator[Resolved]:
     found = part.dwarf.statements(spec, nearest)
-    if not found and spec.lines and not spec.relative:
-        raise _no_lines(part, spec)
+    if not found and spec.lines:
+        raise part.dwarf.no_lines(spec) or Unresolved("no match")
     for address in found:
         if _safe(request, part, spec, address, False):
             listed = nearest and request.options.list_points is not None
             shown = replace(address, line=spec.asked_line(address.line)) if listed else address
             yield part.resolved(address, _spelt(part, "statement", shown) + suffix)
-
-
-def _no_lines(part: Part, spec: Spec) -> Unresolved:
-    near = [f":{line}" for line in part.dwarf.alternatives(spec)]
-    if not near or not spec.lines:
-        return Unresolved("no match")
-    tried = f" (try {' or '.join(near)})"
-    file = next((a.file for a in part.dwarf.entries(Spec(spec.function, spec.file))), spec.file)
-    return Unresolved(f"no line records for {file}:{spec.lines[0][0]} [man error::dwarf]{tried}")
 
 
 def _labels(request: Request, part: Part, spec: Spec, pattern: str) -> Iterator[Resolved]:

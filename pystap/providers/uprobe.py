@@ -206,11 +206,9 @@ def _exported(part: _Part, address: Address) -> bool:
 
 def _statements(request: Request, part: _Part, spec: Spec, nearest: bool) -> Iterator[Resolved]:
     found = part.dwarf.statements(spec, nearest)
-    if not found and spec.lines and not spec.relative:
-        near = [f":{line}" for line in part.dwarf.alternatives(spec)]
-        if near:
-            tried = f"no line records for {spec.file}:{spec.lines[0][0]} [man error::dwarf] (try {' or '.join(near)})"
-            raise Unresolved(tried)
+    failure = part.dwarf.no_lines(spec) if spec.lines and not found else None
+    if failure is not None:
+        raise failure
     listed = nearest and request.options.list_points is not None
     for address in found:
         shown = replace(address, line=spec.asked_line(address.line)) if listed else address
