@@ -130,11 +130,12 @@ static const unsigned int stap_timer_count = ARRAY_SIZE(stap_timer_sites);
     out, err, status = run(guest, code, ("begin", "timer"), "sleep 1")
     seen = numbers(out)
     assert status == 0, err
-    assert 70 <= seen["count1"] <= 130
-    assert 60 <= seen["count2"] <= 160
-    assert 30 <= seen["count3"] <= 60
+    most = 3 if guest.kernel.watched else 1  # seconds: such a kernel takes long to start a command
+    assert 70 <= seen["count1"] <= 130 * most
+    assert 60 <= seen["count2"] <= 160 * most
+    assert 30 <= seen["count3"] <= 60 * most
     cpus = int(guest.sh("nproc").stdout)
-    assert 60 * cpus <= seen["count4"] <= 400 * cpus  # 250 Hz on each; a busy machine loses ticks
+    assert 60 * cpus <= seen["count4"] <= 400 * cpus * most  # 250 Hz on each; a busy machine loses ticks
 
 
 def kprobe_row(number: int, symbol: str, **fields: object) -> str:

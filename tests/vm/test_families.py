@@ -126,11 +126,13 @@ def test_timers(bench: Bench) -> None:
         global a, b, c, d
         probe timer.ms(20) { a++ } probe timer.hz(50) { b++ } probe timer.jiffies(5) { c++ }
         probe timer.profile.tick { d++ }
-        probe end { println(a); println(b); println(c); println(d) }
+        global began probe begin { began = gettimeofday_ms() }
+        probe end { println(a); println(b); println(c); println(d); println(gettimeofday_ms() - began) }
     """
-    seen = bench.numbers(script, "sleep 1")
-    assert all(low <= n for low, n in zip((25, 25, 25, 120), seen, strict=True)), seen
-    assert max(seen[:3]) < 80, seen
+    *seen, elapsed = bench.numbers(script, "sleep 1")
+    assert elapsed >= 1000
+    assert all(low * elapsed <= n * 1000 for low, n in zip((25, 25, 25, 120), seen, strict=True)), (seen, elapsed)
+    assert max(seen[:3]) * 1000 < 80 * elapsed, (seen, elapsed)
 
 
 def test_netfilter(bench: Bench) -> None:

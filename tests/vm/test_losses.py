@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
+from pystap.run.kernels import DEBUG
 from tests.support.kernels import Guests
 
 pytestmark = pytest.mark.vm
@@ -143,6 +144,8 @@ def test_what_is_lost_is_said(guests: Guests, series: str, capsys: pytest.Captur
     loss = LOSSES[cause]
     if loss.only not in ("", series):
         pytest.skip("needs debug-info")
+    if "too little stack" in cause and series.endswith(DEBUG):
+        pytest.skip("with KASAN stacks are twice as large: no frame that may be built fills them")
     status = cli.main(["-p4", "-w", "-r", series, *loss.defines.split(), "-e", loss.script])
     built = capsys.readouterr()
     assert status == 0, built.err
