@@ -29,6 +29,9 @@ KILLS = 40 if WATCHED else 240 if FULL else 4
 FEWEST_KILLS = min(KILLS, 100)  # that are made however long they take
 KILLS_AT_ONCE = 20
 KILLS_SECONDS = 240
+WHERE_IT_IS = """(sleep 60; cat /proc/modules; for p in $(pidof pystap-run); do
+    echo $p; tr '\\0' ' ' < /proc/$p/cmdline; cat /proc/$p/task/*/stack; done) >&2 & watch=$!
+"""
 
 
 @pytest.mark.parametrize(("family", "suffix"), FAMILIES)
@@ -98,8 +101,9 @@ def test_killed_at_any_moment(guest: Guest, figures: Figures, series: str, capsy
         guest.put("/tmp/kills", "\n".join(["/bin/load 1000 & load=$!", *steps, "kill $load"]).encode())
         assert guest.sh("sh /tmp/kills 2>/dev/null", timeout=600).stdout == b"done\n" * len(kills)
         figures.kills += len(kills)
-    # Whoever runs next takes off what is left.
-    done = guest.sh("pystap-run -w -T 0.2 /tmp/stap_kill.ko >/dev/null", timeout=120)
+    # Whoever runs next takes off what is left. Where that takes a minute, it says what it is at.
+    run = "pystap-run -w -T 0.2 /tmp/stap_kill.ko > /dev/null; status=$?; kill $watch; exit $status"
+    done = guest.sh(WHERE_IT_IS + run, timeout=300)
     assert (done.status, done.stderr) == (0, b"")
 
 
