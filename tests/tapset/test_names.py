@@ -27,7 +27,7 @@ PREFIXES = {
     "tapset_sock_prot_num2str": "IPPROTO_", "tapset_sock_fam_num2str": "AF_", "tapset_sock_type_num2str": "SOCK_",
     "tapset_sock_state_num2str": "SS_", "sock_flags_num2str": "SOCK_",
     "describe_device_state": "SDEV_", "describe_data_direction": "DMA_",
-    "nfs3_cmode": "NFS3_CREATE_", "sa_flags_str": "SA_",
+    "nfs3_cmode": "NFS3_CREATE_",
 }  # fmt: skip
 KERNEL = (
     "linux/interrupt linux/errno linux/socket scsi/scsi_device linux/dma-direction linux/net uapi/linux/net"
