@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
-from tests.support.kernels import Finished, Guests
+from pystap.run import binaries
+from pystap.run.vm import Guest
+from tests.support.cc import compile_c
+from tests.support.kernels import RUNNER, Finished, Guests, available, can_boot
 from tests.vm.conftest import Bench
 
 pytestmark = pytest.mark.vm
@@ -136,3 +139,61 @@ def test_no_memory_to_put_return_addresses_back(bench: Bench) -> None:
         "WARNING: there is no memory to put return addresses back: "
         "exceptions that pass probed calls under way end programs\n"
     )
+
+
+def test_a_module_that_somebody_holds(series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It cannot be removed, is said to be there still, and does nothing more. (The guest is nobody else's.)"""
+    kernel = available(series)
+    if can_boot() or kernel is None:
+        pytest.skip(can_boot() or f"no kernel {series}")
+    script = """function hold() %{ __module_get(THIS_MODULE); %} global n
+        probe begin { hold() } probe syscall.read { if (n++ == 5) exit() } probe end { println("end") }"""
+    module = ready(series, capsys, script, "-g")
+    with Guest(kernel, files={RUNNER: binaries.runner(), "/tmp/module.ko": module}) as guest:
+        command = ("-c", "cat /proc/uptime /proc/uptime /proc/uptime")
+        done = guest.run([RUNNER, *command, "/tmp/module.ko"], timeout=60)
+        left = guest.sh("cut -d' ' -f1,3 /proc/modules | grep ^stap_; cat /sys/kernel/debug/kprobes/list").stdout
+    name, users = left.decode().split()
+    assert (name[:5], users) == ("stap_", "1")
+    assert done.stdout.decode().endswith("end\n")
+    assert done.stderr.decode() == f"ERROR: Couldn't remove module '{name}': Resource temporarily unavailable\n"
+    assert done.status == 1
+
+
+def test_no_thread(guests: Guests, series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A thread's stack is larger than all of the memory that the process may have: the module is removed again."""
+    module = ready(series, capsys, "probe begin { println(1) exit() }")
+    guests.get(series).put("/tmp/alone.ko", module.read_bytes())
+    command = "ulimit -s 400000; ulimit -v 300000; pystap-run /tmp/alone.ko 2>&1; echo $?; grep ^stap_ /proc/modules"
+    said = guests.sh(series, command).stdout.decode()
+    assert said == "ERROR: cannot start a thread: Resource temporarily unavailable\n1\n"
+
+
+HOLDER = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+int main(void)
+{
+	if (flock(open("/proc/vmallocinfo", O_RDONLY), LOCK_EX))
+		return 1;
+	puts("held");
+	fflush(stdout);
+	return pause();
+}
+"""
+
+
+def test_root_holds_the_lock(series: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who waits for five minutes goes on without. (The guest's clock counts instructions: idle time is passed over.)"""
+    kernel = available(series)
+    if can_boot() or kernel is None:
+        pytest.skip(can_boot() or f"no kernel {series}")
+    module = ready(series, capsys, "probe begin { println(1) exit() }")
+    files = {RUNNER: binaries.runner(), "/tmp/module.ko": module, "/bin/holder": compile_c(HOLDER, "-static")}
+    with Guest(kernel, files=files, cpus=1, counting=True) as guest:
+        commands = "holder & sleep 1; pystap-run /tmp/module.ko 2>&1; kill $!"
+        said = guest.sh(commands, timeout=300).stdout.decode()
+    warning = "WARNING: another pystap-run has inserted or removed a module for 300 seconds\n"
+    assert said == f"held\n{warning}1\n{warning}"
