@@ -88,16 +88,16 @@ static noinline __cold bool stap_fault_in(u64 address, size_t size)
 {
 	struct stap_context *c = __this_cpu_read(stap_contexts);
 	u64 before;
-	bool there;
+	long got;
 
 	if (!stap_may_sleep(c))
 		return false;
 	before = stap_sleep_begin();
-	there = stap_bring(address, size, 0);
+	got = stap_bring(address, size, 0);
 	stap_sleep_end(c, before);
-	if (!there)
+	if (!got)
 		c->sleepable = false;	/* once is enough: other hits on this CPU are refused meanwhile */
-	return there;
+	return got == 1;
 }
 
 /* A kernel thread's borrowed address space is nobody's. */

@@ -99,21 +99,30 @@ static long stap_page_try(struct stap_patience *patience, unsigned long address,
 	return got;
 }
 
-/* Whether all pages of some user memory have come; `flags`: FOLL_WRITE where it is to be written. */
-static noinline bool stap_bring(unsigned long address, size_t size, unsigned int flags)
+/*
+ * 1: all pages of some user memory have come; 0: one was waited for in vain;
+ * negative: there is none, as was seen at once. `flags`: FOLL_WRITE where it is
+ * to be written.
+ */
+static noinline long stap_bring(unsigned long address, size_t size, unsigned int flags)
 {
 	struct stap_patience patience = stap_patience_new();
 	unsigned long at = address & PAGE_MASK;
+	bool waited = false;
 	long got;
 
 	while (at < address + size) {
 		got = stap_page_try(&patience, at, flags);
 		if (got == 1)
 			at += PAGE_SIZE;
-		else if (got < 0 || !stap_patience_wait(&patience))
-			return false;
+		else if (got < 0)
+			return waited ? 0 : got;
+		else if (!stap_patience_wait(&patience))
+			return 0;
+		else
+			waited = true;
 	}
-	return true;
+	return 1;
 }
 
 #endif

@@ -70,17 +70,17 @@ def test_each_family_of_aliases(series: str, guests: Guests, capsys: pytest.Capt
     ]
     assert cli.main(["-p4", "-w", "-r", series, "-e", "".join(probes)]) == 0
     module = Path(capsys.readouterr().out.strip())
-    work = "mkdir /tmp/of; mkdir /tmp/of; mv /tmp/of /tmp/others; kill -WINCH 1; rmdir /tmp/others"
+    work = "mkdir /tmp/family; mkdir /tmp/family; mv /tmp/family /tmp/families; kill -WINCH 1; rmdir /tmp/families"
     guests.get(series).put("/tmp/command", work.encode())
     done = guests.run(series, module, options=("-c", "sh /tmp/command"))
     lines = done.stdout.decode().splitlines()
     seen = {f: [line.removeprefix(f + " ") for line in lines if line.startswith(f + " ")] for f in families}
     assert seen["syscall"] == [
-        'mkdir("/tmp/of", 0777)',
+        'mkdir("/tmp/family", 0777)',
         "mkdir = 0 0",
-        'mkdir("/tmp/of", 0777)',
+        'mkdir("/tmp/family", 0777)',
         "mkdir = -17 -17 (EEXIST)",
-        'rename("/tmp/of", "/tmp/others")',
+        'rename("/tmp/family", "/tmp/families")',
         "rename = 0 0",
         "kill(1, SIGWINCH)",
         "kill = 0 0",

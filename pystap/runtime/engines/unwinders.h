@@ -62,7 +62,7 @@ static bool stap_unwinder_read(unsigned long *word, unsigned long address)
 	const void __user *from = (const void __user *)address;
 
 	return !copy_from_user_nofault(word, from, sizeof(*word)) ||
-	       (stap_bring(address, sizeof(*word), 0) && !copy_from_user_nofault(word, from, sizeof(*word)));
+	       (stap_bring(address, sizeof(*word), 0) == 1 && !copy_from_user_nofault(word, from, sizeof(*word)));
 }
 
 static bool stap_unwinder_write(unsigned long address, unsigned long word)
@@ -70,7 +70,7 @@ static bool stap_unwinder_write(unsigned long address, unsigned long word)
 	void __user *to = (void __user *)address;
 
 	return !copy_to_user_nofault(to, &word, sizeof(word)) ||
-	       (stap_bring(address, sizeof(word), FOLL_WRITE) && !copy_to_user_nofault(to, &word, sizeof(word)));
+	       (stap_bring(address, sizeof(word), FOLL_WRITE) == 1 && !copy_to_user_nofault(to, &word, sizeof(word)));
 }
 
 /* Whether the kernel's area for uprobes begins there: it begins with the trampoline. Under mmap_lock. */
