@@ -12,19 +12,20 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pystap import cli, paths
+from pystap import paths
 from pystap.run import binaries
-from pystap.run.kernels import module_content
+from pystap.run.kernels import Kernel, module_content
 from pystap.run.program import libraries
-from pystap.run.vm import Finished, Guest, LostGuest
+from pystap.run.vm import Guest
 from tests.support.cc import compile_c
-from tests.support.kernels import RUNNER, available, can_boot
+from tests.support.kernels import RUNNER, can_boot
 from tests.support.quiet import kept_guests
+from tests.support.stage import Scene
 
 pytestmark = pytest.mark.vm
 HERE = Path(__file__).parent
@@ -34,51 +35,21 @@ BPDU = bytes.fromhex("4242030000000001800100112233445500000004800200112233446680
 LINKS = "for p in 1 $(cat /tmp/a) $(cat /tmp/b); do nsenter -t $p -n ip link; done"
 
 
-@dataclass
-class Lab:
-    """One kernel's guest with its networks."""
+class Lab(Scene):
+    """Networks, a program that talks, and a command `a` that runs another in the name space A."""
 
-    series: str
-    capsys: pytest.CaptureFixture[str]
-    guests: dict[str, Guest] = field(default_factory=dict)
+    scripts = SCRIPTS
 
-    def guest(self) -> Guest:
-        if self.series not in self.guests:
-            kernel = available(self.series)
-            assert kernel is not None
-            net = compile_c((HERE / "user" / "net.c").read_text(), "-static", "-O1", name="net.c")
-            files = {RUNNER: binaries.runner(), "/bin/net": net, "/usr/local/sbin/tc": Path(TC)}
-            modules = ("veth", "bridge", "dummy", "sch_netem")
-            guest = Guest(kernel, modules=modules, files=files, host_files=tuple(libraries(TC)), cpus=2)
-            guest.__enter__()
-            self.guests[self.series] = guest
-            guest.put("/tmp/lab", (SCRIPTS / "lab.sh").read_bytes())
-            done = guest.sh("sh /tmp/lab", timeout=60)
-            assert done.status == 0, done
-        return self.guests[self.series]
+    def boot(self, kernel: Kernel) -> Guest:
+        net = compile_c((HERE / "user" / "net.c").read_text(), "-static", "-O1", name="net.c")
+        files = {RUNNER: binaries.runner(), "/bin/net": net, "/usr/local/sbin/tc": Path(TC)}
+        modules = ("veth", "bridge", "dummy", "sch_netem")
+        return Guest(kernel, modules=modules, files=files, host_files=tuple(libraries(TC)), cpus=2)
 
-    def run(self, script: str, command: str, *options: str) -> Finished:
-        """Runs a script (a file's name or a text) while a command runs."""
-        words = [str(SCRIPTS / script)] if script.endswith(".stp") else ["-e", script]
-        assert cli.main(["-p4", "-w", "-r", self.series, *options, *words]) == 0, self.capsys.readouterr().err
-        module = Path(self.capsys.readouterr().out.split()[-1])
-        guest = self.guest()
-        guest.put("/tmp/module.ko", module.read_bytes())
-        guest.put("/tmp/command", f'a() {{ nsenter -t $(cat /tmp/a) -n "$@"; }}\n{command}\n'.encode())
-        try:
-            return guest.run([RUNNER, "-c", "sh /tmp/command > /tmp/said 2>&1", "/tmp/module.ko"], timeout=120)
-        except LostGuest:
-            self.guests.pop(self.series).close()
-            raise
-
-    def lines(self, script: str, command: str, *options: str) -> list[str]:
-        """The lines that a script prints without a complaint."""
-        done = self.run(script, command, *options)
-        assert (done.stderr, done.status) == (b"", 0)
-        return done.stdout.decode().splitlines()
-
-    def sh(self, command: str) -> str:
-        return self.guest().sh(command).stdout.decode()
+    def prepare(self, guest: Guest) -> None:
+        guest.put("/bin/a", b'#!/bin/sh\nexec nsenter -t $(cat /tmp/a) -n "$@"\n', 0o755)
+        guest.put("/tmp/lab", (SCRIPTS / "lab.sh").read_bytes())
+        self.sh("sh /tmp/lab")
 
 
 @pytest.fixture(scope="module")

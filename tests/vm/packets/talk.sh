@@ -1,4 +1,3 @@
-a() { nsenter -t $(cat /tmp/a) -n "$@"; }
 net sniff > /tmp/sniffed &
 sniffer=$!
 until grep -q ready /tmp/sniffed; do sleep 0.05; done
