@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pystap import cli
+from tests.support.gdb import AT_EACH, MARK, answers
 from tests.support.kernels import RUNNER
 from tests.vm.conftest import PYTHON, SOURCES, Bench
 
@@ -220,15 +221,7 @@ def test_a_32_bit_program(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert f"{program} is a 32-bit program: only 64-bit ones can be probed" in capsys.readouterr().err
 
 
-GDB = """
-import gdb
-for address in {addresses}:
-    gdb.execute(f"break *{{address}}")
-gdb.execute("run > /dev/null")
-while gdb.selected_inferior().pid:
-    frame = gdb.selected_frame()
-    while frame.type() == gdb.INLINE_FRAME:
-        frame = frame.older()
+GDB = AT_EACH + """\
     block, found = frame.block(), {{}}
     while True:
         for symbol in block:
@@ -251,14 +244,11 @@ def test_locals_are_what_gdb_says(bench: Bench, tmp_path: Path) -> None:
             printf("@ %#x %s\\n", uaddr(), $$vars)
         }
     """
-    ours = [x for x in bench.run(script, "PROGRAMS/exact") if x.startswith("@")]
-    addresses = sorted({line.split()[1] for line in ours})
-    (tmp_path / "ask.py").write_text(GDB.format(addresses=addresses))
-    command = ["gdb", "-nx", "-batch", "-x", str(tmp_path / "ask.py"), str(bench.programs / "exact")]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    theirs = [line for line in said.splitlines() if line.startswith("@")]
+    ours = [line.removeprefix(MARK) for line in bench.run(script, "PROGRAMS/exact") if line.startswith(MARK)]
+    addresses = sorted({line.split()[0] for line in ours})
+    theirs = answers(bench.programs / "exact", GDB.format(addresses=addresses), tmp_path)
     assert len(addresses) > 3
-    assert [x.split()[1] for x in ours] == [x.split()[1] for x in theirs]
+    assert [line.split()[0] for line in ours] == [line.split()[0] for line in theirs]
     known = 0
     for mine, other in zip(ours, theirs, strict=True):
         values = dict(re.findall(r"(\w+)=(0x[0-9a-f]+)", mine))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.gdb import answers
 from tests.vm.conftest import BASH, PYTHON, Bench
 
 pytestmark = pytest.mark.vm
@@ -76,7 +76,7 @@ gdb.execute("run {arguments}")
 frame = gdb.newest_frame()
 while frame:
     if frame.type() != gdb.INLINE_FRAME:
-        print("frame", frame.function().symtab and frame.function().linkage_name if frame.function() else frame.name())
+        print("@", frame.function().symtab and frame.function().linkage_name if frame.function() else frame.name())
     frame = frame.older()
 gdb.execute("kill")
 """
@@ -92,17 +92,14 @@ gdb.execute("kill")
 def test_stacks_are_what_gdb_says(bench: Bench, tmp_path: Path, program: str, text: str, function: str) -> None:
     """Of large programs that nobody compiled for this: the same functions, in the same order."""
     arguments = f"{'-IS' if program == PYTHON else '--norc'} -c '{text}' > /dev/null 2>&1"
-    (tmp_path / "ask.py").write_text(GDB.format(function=function, arguments=arguments))
-    command = ["gdb", "-nx", "-batch", "-x", str(tmp_path / "ask.py"), program]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    theirs = [line.split()[1] for line in said.splitlines() if line.startswith("frame")]
+    theirs = answers(program, GDB.format(function=function, arguments=arguments), tmp_path)
     script = f"""
         probe process("{program}").function("{function}") {{ if (!n++) print_ubacktrace_brief() }}
         global n
     """
     lines = bench.run(script, f"{program} {arguments}", "--ldd", "-DMAXBACKTRACE=100")
     ours = [line.partition("+0x")[0] for line in lines if "0x" in line]
-    assert len(theirs) > 6, said
+    assert len(theirs) > 6
     assert theirs[-1] in ("main", "_start")
     assert [("None" if name.startswith("0x") else name) for name in ours[: len(theirs)]] == theirs
     assert ours[-1] == "_start"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.gdb import AT_EACH, MARK, answers
 from tests.vm.conftest import Bench
 
 pytestmark = [
@@ -24,19 +24,10 @@ ASKED = {
     "sift": ("text", "length", "i", "k", "c", "hash", "row[3]", "row[7]", "text[2]"),
     "add": ("x", "mass", "i", "made", "made->at.x", "made->mass", "made->kind", "list->mass", "name[0]", "list"),
 }  # fmt: skip
-GDB = """
-import gdb
-asked = {asked}
-for address in {addresses}:
-    gdb.execute(f"break *{{address}}")
-gdb.execute("run > /dev/null")
-while gdb.selected_inferior().pid:
-    frame = gdb.selected_frame()
-    while frame.type() == gdb.INLINE_FRAME:
-        frame = frame.older()
+GDB = AT_EACH + """\
     frame.select()
     said = []
-    for name in asked[frame.name()]:
+    for name in {asked}[frame.name()]:
         try:
             said.append(str(int(gdb.parse_and_eval(name)) & 0xFFFFFFFFFFFFFFFF))
         except (gdb.error, gdb.MemoryError):
@@ -59,12 +50,10 @@ def test_values_are_gdb_s(bench: Bench, tmp_path: Path) -> None:
         f'probe process("PROGRAMS/looped").statement("{function}@*:*") {{ {body.format(" ".join(map(_ours, names)))} }}'
         for function, names in ASKED.items()
     )
-    ours = [line.split()[1:] for line in bench.run(script, "PROGRAMS/looped") if line.startswith("@")]
+    ours = [line.split()[1:] for line in bench.run(script, "PROGRAMS/looped") if line.startswith(MARK)]
     addresses = sorted({line[0] for line in ours})
-    (tmp_path / "ask.py").write_text(GDB.format(asked=ASKED, addresses=addresses))
-    command = ["gdb", "-nx", "-batch", "-x", str(tmp_path / "ask.py"), str(bench.programs / "looped")]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    theirs = [line.split()[1:] for line in said.splitlines() if line.startswith("@")]
+    asked = GDB.format(asked=ASKED, addresses=addresses)
+    theirs = [line.split() for line in answers(bench.programs / "looped", asked, tmp_path)]
     assert [line[0] for line in ours] == [line[0] for line in theirs]
     assert len(addresses) >= 20
     assert _differing(ours, theirs) == []
