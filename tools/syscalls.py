@@ -438,39 +438,32 @@ def unless(function: str, a: Argument, n: int) -> Argument:
 
 HEX_RESULT = {"mmap2", "brk", "mremap", "shmat"}
 NO_RETURN: set[str] = set()
-RETURN_EXTRA = {
+RETURN_ARGUMENTS = {  # the variables of the entry that the return has too
+    "accept4": "sockfd addr_uaddr addrlen_uaddr flags flags_str argstr",
+    "clone": "clone_flags stack_start parent_tid_uaddr child_tid_uaddr argstr",
+    "compat_signalfd": "flags",
+    "connect": "sockfd serv_addr_uaddr addrlen",
+    "epoll_create": "flags",
+    "getrandom": "count flags flags_str argstr",
+    "pipe": "fildes_uaddr",
+    "sendto": "s buf_uaddr len flags to_uaddr tolen",
+    "signalfd": "flags",
+    "wait4": "status_uaddr",
+}
+RETURN_EXTRA = {  # the variables that only the return has, or that are worth more there: after those, argstr after these
     "ptrace": (  # PTRACE_GETEVENTMSG, and PTRACE_ARCH_PRCTL with ARCH_GET_FS or ARCH_GET_GS
-        "request = @entry(__sys_long(1))", "addr = @entry(__sys_ulong(3))", "data = @entry(__sys_ulong(4))",
-        "geteventmsg_data = retval == 0 && request == 0x4201 ? user_ulong(data) : 0",
-        "arch_prctl_addr = retval == 0 && request == 30 && (data == 0x1003 || data == 0x1004) ? user_ulong(addr) : 0",
+        "__request = @entry(__sys_long(1))", "__addr = @entry(__sys_ulong(3))", "__data = @entry(__sys_ulong(4))",
+        "geteventmsg_data = retval == 0 && __request == 0x4201 ? user_ulong(__data) : 0",
+        "arch_prctl_addr = retval == 0 && __request == 30 && (__data == 0x1003 || __data == 0x1004) ? user_ulong(__addr) : 0",
     ),
     "pipe": (
-        "fildes_uaddr = @entry(__sys_ulong(1))",
         "pipe0 = retval == 0 ? user_int(fildes_uaddr) : 0",
         "pipe1 = retval == 0 ? user_int(fildes_uaddr + 4) : 0",
     ),
-    "wait4": ("status_uaddr = @entry(__sys_ulong(2))", "status_str = __wait_status_str(status_uaddr, retval)"),
-    "clone": (
-        "clone_flags = @entry(__sys_ulong(1))",
-        "stack_start = @entry(__sys_ulong(2))",
-        "parent_tid_uaddr = @entry(__sys_ulong(3))",
-        "child_tid_uaddr = @entry(__sys_ulong(4))",
-    ),
-    "connect": (
-        "sockfd = @entry(__sys_int(1))", "serv_addr_uaddr = @entry(__sys_ulong(2))", "addrlen = @entry(__sys_int(3))",
-    ),
-    "accept4": (
-        "sockfd = @entry(__sys_int(1))", "addr_uaddr = @entry(__sys_ulong(2))",
-        "addrlen_uaddr = @entry(__sys_ulong(3))", "flags = @entry(__sys_uint(4))", "flags_str = __flags_sockflags(flags)",
-    ),
-    "sendto": (
-        "s = @entry(__sys_int(1))", "buf_uaddr = @entry(__sys_ulong(2))", "len = @entry(__sys_ulong(3))",
-        "flags = @entry(__sys_uint(4))", "to_uaddr = @entry(__sys_ulong(5))", "tolen = @entry(__sys_int(6))",
-    ),
+    "wait4": ("status_str = __wait_status_str(status_uaddr, retval)",),
     "getrandom": (
         "buf_unquoted = @entry(__sys_ulong(1)) ? user_string_n_nofault(@entry(__sys_ulong(1)), retval) : \"\"",
         "buf = user_buffer_quoted(@entry(__sys_ulong(1)), retval, syscall_string_trunc)",
-        "count = @entry(__sys_ulong(2))", "flags = @entry(__sys_uint(3))", "flags_str = __flags_getrandom(flags)",
     ),
 }  # fmt: skip
 
@@ -484,6 +477,7 @@ class Call:
     arguments: tuple[Argument, ...]
     extra: tuple[str, ...]
     prefixes: tuple[str, ...]
+    first: tuple[str, ...] = ()
 
     def symbols(self) -> list[str]:
         """The kernel's functions for it, but those that an alias of 32-bit callers alone has."""
@@ -523,6 +517,7 @@ TOKEN = re.compile(r"(?P<names>[\w,]+):(?P<kind>\w+)(?:\((?P<parameter>\w+)\))?(
 
 def parse(line: str) -> Call:
     """Reads one line of the table."""
+    line, _, first = line.partition(" < ")
     head = re.match(r"(\w+)\s*(?:\[(\w+)\])?\s*(?:\(([^)]*)\))?\s*(.*)", line)
     assert head, line
     functions = tuple(head[3].split()) if head[3] else (head[1],)
@@ -541,7 +536,7 @@ def parse(line: str) -> Call:
         kind, parameter = found["kind"], found["parameter"] or ""
         made = argument(found["names"].split(","), kind, n + 16 * int(narrow or 0), parameter)
         arguments.append(unless(parameter, made, n) if parameter in functions else made)
-    return Call(head[1], functions, tuple(arguments), tuple(extra), PREFIXES[head[2] or ""])
+    return Call(head[1], functions, tuple(arguments), tuple(extra), PREFIXES[head[2] or ""], tuple(first.split()))
 
 
 def _argstr(call: Call) -> str:
@@ -615,7 +610,17 @@ def _entry(call: Call) -> list[str]:
     body = [f'name = "{call.name}"']
     for a in call.arguments:
         body.extend(a.assignments)
-    return [*body, *call.extra, _argstr(call)]
+    return _ordered([*body, *call.extra, _argstr(call)], call.first)
+
+
+def _ordered(body: list[str], first: tuple[str, ...]) -> list[str]:
+    """The assignments, those to `first` before the others; none may come before what it is computed from."""
+    of = {line.partition(" = ")[0]: line for line in body}
+    ordered = [*first, *(name for name in of if name not in first)]
+    for position, name in enumerate(ordered):
+        later = set(re.findall(r"\w+", re.sub(r'"[^"]*"', "", of[name].partition(" = ")[2]))) & set(ordered[position:])
+        assert not later, f"{name} is computed from {later}"
+    return [of[name] for name in ordered]
 
 
 def result(call: Call) -> str:
@@ -625,13 +630,19 @@ def result(call: Call) -> str:
 
 def trace_result(call: Call) -> str:
     """The alias of a call's return, by the tracepoint, which still has the caller's registers."""
-    return _trace_alias(call, ".return", [re.sub(r"@entry(\(__sys_\w+\(\d+\)\))", r"\1", t) for t in _result(call, "$ret")])
+    return _trace_alias(call, ".return", [re.sub(r"@entry\((__sys_\w+\(\d*\))\)", r"\1", t) for t in _result(call, "$ret")])
 
 
 def _result(call: Call, value: str) -> list[str]:
     form = 2 if call.name in HEX_RESULT else 1
-    extra = RETURN_EXTRA.get(call.name, ())
-    return [f'name = "{call.name}"', f"retval = {value}", *extra, f"retstr = return_str({form}, retval)"]
+    wanted = RETURN_ARGUMENTS.get(call.name, "").split()
+    # what the call was given is read when it begins: nothing keeps a program's registers until it returns
+    asked = [re.sub(r"__sys_\w+\(\d*\)", r"@entry(\g<0>)", line) for line in _entry(call)]
+    had = {line.partition(" = ")[0]: line for line in asked}
+    argstr = [had[name] for name in wanted if name == "argstr"]
+    arguments = [had[name] for name in wanted if name != "argstr"]
+    extra = [*arguments, *RETURN_EXTRA.get(call.name, ()), *argstr]
+    return [f'name = "{call.name}"', f"retval = {value}", f"retstr = return_str({form}, retval)", *extra]
 
 
 def _numbers(names: list[str]) -> dict[str, int]:

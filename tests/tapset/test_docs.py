@@ -97,7 +97,7 @@ def test_all_names_are_in_the_pages(tmp_path: Path) -> None:
     manual = "".join(path.read_text() for path in (tmp_path / "man").iterdir())
     here = Path(__file__).parent
     names = re.findall(r"^(\w+)\(", (here / "functions.txt").read_text(), re.MULTILINE)
-    names += re.findall(r"^([\w.]+)(?= |$)", (here / "aliases.txt").read_text(), re.MULTILINE)
+    names += re.findall(r"^([\w.]+)(?=\t|$)", (here / "aliases.tsv").read_text(), re.MULTILINE)
     assert len(names) > 1400
     for pages in (web, manual):
         assert sorted(set(names) - set(re.findall(r"\w[\w.]*\w", pages))) == []
