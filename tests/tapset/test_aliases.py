@@ -1,4 +1,4 @@
-"""The tapset library's aliases of system calls: they are as their table says; those by tracepoints have the variables of the others."""
+"""The aliases of system calls are as their table says, and those by tracepoints have the variables of the others."""
 
 from __future__ import annotations
 

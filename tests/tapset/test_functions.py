@@ -49,7 +49,7 @@ def test_each_value_is_checked_where_the_table_says() -> None:
     assert sorted({row[0] for row in rows}) == sorted(set(listed))
     unchecked = [row for row in rows if row[1] == "-"]
     assert all(len(row) == 3 for row in unchecked), "each has its reason"
-    assert len(unchecked) < 30
+    assert len(unchecked) <= 7
     checked = {(name, root / file) for name, file in (row[:2] for row in rows) if file != "-"}
     texts = {path: path.read_text() for _, path in checked}
     assert [n for n, path in checked if not re.search(rf"(?<![\w$>.]){n}\s*\(", texts[path])] == []

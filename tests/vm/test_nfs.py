@@ -33,19 +33,22 @@ def server(series: str, debuginfo: None) -> Iterator[Guest]:
 
 
 def test_files_of_a_server(server: Guest, series: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["-p4", "-w", "-r", series, str(NFS / "nfs.stp")]) == 0
-    server.put("/tmp/module.ko", Path(capsys.readouterr().out.strip()).read_bytes())
-    for mounted in ("3", "4.2"):
-        work = f"sh -c '{LAB} mount {mounted}; {LAB} work; umount /mnt'"
-        done = server.run([RUNNER, "-c", work, "/tmp/module.ko"], timeout=120)
-        assert (done.stderr, done.status) == (b"", 0)
-        lines = done.stdout.decode().splitlines()
-        file = next(filter(None, (re.fullmatch(r"file ino=(\d+) dev=(\S+)", line) for line in lines)))
-        for line in expected(int(mounted[0]), *file.groups()):
-            assert line in lines, f"{line}\nis not in\n" + "\n".join(lines)
+    for script, told in (("nfs.stp", expected), ("functions.stp", of_functions)):
+        assert cli.main(["-p4", "-w", "-r", series, str(NFS / script)]) == 0
+        server.put("/tmp/module.ko", Path(capsys.readouterr().out.strip()).read_bytes())
+        for mounted in ("3", "4.2"):
+            work = f"sh -c '{LAB} mount {mounted}; {LAB} work; umount /mnt'"
+            done = server.run([RUNNER, "-c", work, "/tmp/module.ko"], timeout=120)
+            assert (done.stderr, done.status) == (b"", 0)
+            lines = done.stdout.decode().splitlines()
+            said = "\n".join(line for line in lines if line.startswith(("file ", "connected ")))
+            facts = re.fullmatch(r"file ino=(\d+) dev=(\S+)\nconnected from (\d+)", said)
+            assert facts is not None, said
+            for line in told(int(mounted[0]), *facts.groups()):
+                assert line in lines, f"{line}\nis not in\n" + "\n".join(lines)
 
 
-def expected(version: int, ino: str, dev: str) -> list[str]:
+def expected(version: int, ino: str, dev: str, _: str) -> list[str]:
     """What lab.py's work is, seen from both ends."""
     where, client, server = f"ino={ino} dev={dev}", f"nfs.proc{version}", f"nfsd.proc{version}"
     both = [
@@ -74,6 +77,7 @@ def expected(version: int, ino: str, dev: str) -> list[str]:
         f"{server}.rename {version} file -> renamed (4, 7)",
         f"{server}.read {version} 8192 at 0",
         f"{server}.write {version} 5000 at 0",
+        f"{server}.write.return {version} 127.0.0.1 5000 stable 2",
         "nfsd.unlink folder 6",
         "nfsd.lookup.return NFSERR_NOENT",
         "nfsd.unlink.return NFS_OK",
@@ -85,3 +89,20 @@ def expected(version: int, ino: str, dev: str) -> list[str]:
     if version == 3:
         return [*both, f"{server}.create 3 127.0.0.1 proto=6 file 4 uid=0 gid=0", "asked mount 3 of 127.0.0.1 by 6"]
     return [*both, f"{server}.create 4 127.0.0.1 proto=6 folder 6 uid=0 gid=0"]
+
+
+def of_functions(version: int, ino: str, dev: str, port: str) -> list[str]:
+    """What the functions give for the same work; the numbers of procedures are those of RFC 1813 and RFC 7530."""
+    both = [
+        f"NFS_I {ino}, NFS_SERVER {dev}, NFS_PROTO {version}",
+        f"call of 100003 {version} by 6 at 127.0.0.1 2049",
+        f"versions of 100003: {version} 0 0 0 0",
+        "task for 127.0.0.1 by 6, by 6 2049",
+        f"asked by 127.0.0.1:{port} 127.0.0.1",
+    ]
+    if version == 4:
+        return [*both, "procedure CREATE_SESSION of 4: 1"]
+    procedures = {"MOUNT": 1, "LOOKUP": 3, "CREATE": 8, "MKDIR": 9, "SYMLINK": 10, "RMDIR": 13, "READDIRPLUS": 17}
+    mount = ["call of 100005 3 by 6 at 127.0.0.1 20048", "versions of 100005: 3 0 0 0 0"]
+    tasks = "many tasks as told: 1, otherwise 0"
+    return [*both, *mount, tasks, *(f"procedure {name} of 3: {number}" for name, number in procedures.items())]

@@ -19,7 +19,7 @@ from pathlib import Path
 NFSD = Path("/proc/fs/nfsd")
 EXPORT = "/export"
 MOUNTED = "/mnt"
-MOUNTD_PORT, RPCBIND_PORT = 20048, 111
+NFS_PORT, MOUNTD_PORT, RPCBIND_PORT = 2049, 20048, 111
 LAST_FRAGMENT = 1 << 31
 FOREVER = 0x7FFFFFFF
 INSECURE, RW, SYNC_ROOT_FSID, NO_SUBTREE = 0x2, 0x0, 0x2000, 0x400
@@ -103,6 +103,13 @@ def mount_nfs(version: str) -> None:
         mount("127.0.0.1:/", MOUNTED, "nfs4", f"vers={version},addr=127.0.0.1,clientaddr=127.0.0.1,sec=sys,soft")
 
 
+def client_port() -> int:
+    """The port that the client's connection to the server comes from."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    ours = [local for _, local, remote, state, *_ in rows if remote.endswith(f":{NFS_PORT:04X}") and state == "01"]
+    return int(ours[0].partition(":")[2], 16)
+
+
 def work() -> None:
     """What the probes are to see; says what the client's file system says of the file."""
     os.chdir(MOUNTED)
@@ -116,6 +123,7 @@ def work() -> None:
         print(f"file ino={facts.st_ino} dev={os.major(facts.st_dev)}:{os.minor(facts.st_dev)}", flush=True)
         file.seek(100)
         file.read(1000)
+    print(f"connected from {client_port()}", flush=True)
     with contextlib.suppress(FileNotFoundError):
         os.stat("folder/missing")
     os.rename("folder/file", "folder/renamed")
