@@ -64,12 +64,14 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_GET_KRETPROBE", InHeader("include/linux/kprobes.h", r"\bget_kretprobe\(struct kretprobe_instance")),
     # tick of timer_delete_sync (v6.2, 9b13df3fb64e) replacing del_timer_sync
     ("STAP_HAVE_TIMER_DELETE_SYNC", InHeader("include/linux/timer.h", r"\btimer_delete_sync\(")),
+    # the data of a file of /proc; PDE_DATA before (v5.17, 359745d78351)
+    ("STAP_HAVE_PDE_DATA", InHeader("include/linux/proc_fs.h", r"\bpde_data\(")),
+    # relay writes what a channel's callbacks lack into them (until v5.11, 023542f48b57)
     ("STAP_HAVE_RELAY_CONST_CALLBACKS", InHeader("include/linux/relay.h", r"const struct rchan_callbacks \*cb")),
     ("STAP_HAVE_FTRACE_REGS", InHeader("include/linux/ftrace.h", r"struct ftrace_regs \*")),
     # many functions put into a filter at once (v5.18, 4f554e955614)
     ("STAP_HAVE_FTRACE_SET_FILTER_IPS", Exported("ftrace_set_filter_ips")),
     ("STAP_HAVE_FTRACE_FREE_FILTER", Exported("ftrace_free_filter")),
-    ("STAP_HAVE_FPROBE_IPS", Exported("register_fprobe_ips")),
     # replaces fcheck_files (v5.11, f36c2943274199cb)
     ("STAP_HAVE_FILES_LOOKUP_FD_RAW", InHeader("include/linux/fdtable.h", r"\bfiles_lookup_fd_raw\(")),
     # pages of another process without their mappings (v6.5, ca5e863233e8)
@@ -86,7 +88,6 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_X86_TASK_FPU", InHeader("arch/x86/include/asm/processor.h", r"\bx86_task_fpu\b")),
     # memory of modules by kind (v6.4, ac3b43283923)
     ("STAP_HAVE_MODULE_MEMORY", InHeader("include/linux/module.h", r"^struct module_memory \{")),
-    ("STAP_HAVE_LOCAL_CLOCK", Exported("local_clock")),
     # gone since v6.8 (d26270061ae6), and what embedded C copies strings with
     ("STAP_HAVE_STRLCPY", InHeader("include/linux/string.h", r"\bsize_t strlcpy\(")),
 )  # fmt: skip

@@ -12,6 +12,8 @@
 #include <linux/ftrace.h>
 #include <linux/hrtimer.h>
 #include <linux/kprobes.h>
+#include <linux/magic.h>
+#include <linux/proc_fs.h>
 #include <linux/string.h>
 #include <linux/timer.h>
 #include <linux/uprobes.h>
@@ -221,6 +223,20 @@ static inline void stap_module_constants(const struct module *module, unsigned l
 }
 
 /* --- files ------------------------------------------------------------------------------------------------ */
+
+#ifndef FUSE_SUPER_MAGIC	/* linux/magic.h has it since v5.17 (dee0ef4be6ff) */
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
+#if STAP_HAVE_RELAY_CONST_CALLBACKS
+#define STAP_RELAY_CONST const
+#else
+#define STAP_RELAY_CONST
+#endif
+
+#if !STAP_HAVE_PDE_DATA
+#define pde_data(inode) PDE_DATA(inode)
+#endif
 
 /* Where a mapped file lies for who mapped it: on an overlay the mapping's own path is another one. */
 static inline const struct path *stap_file_path(const struct file *file)

@@ -145,7 +145,7 @@ static int stap_relay_subbuf_start(struct rchan_buf *buf, void *subbuf, void *pr
 	return READ_ONCE(stap_transport_overwrite) || !relay_buf_full(buf);
 }
 
-static const struct rchan_callbacks stap_relay_callbacks = {
+static STAP_RELAY_CONST struct rchan_callbacks stap_relay_callbacks = {
 	.subbuf_start = stap_relay_subbuf_start,
 	.create_buf_file = stap_relay_create,
 	.remove_buf_file = stap_relay_remove,
