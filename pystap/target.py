@@ -115,7 +115,10 @@ class Target:
         target.build_tree = tree
         if (tree / "vmlinux").exists():
             target.vmlinuz = tree / "vmlinux"
-            target.debuginfo = tree / "vmlinux"
+            from pystap.debuginfo.elf import Elf
+
+            described = Elf.open(tree / "vmlinux").section(".debug_info") is not None
+            target.debuginfo = tree / "vmlinux" if described else target.debuginfo
         return target
 
     # --- configuration and headers ---
@@ -206,7 +209,7 @@ class Target:
         from pystap.debuginfo.symtab import NameTable
 
         index = load_index((folder / "btf.offsets").read_bytes(), NameTable.open(folder / "btf.names"))
-        return Btf((folder / "btf").read_bytes(), index=index)
+        return Btf((folder / "btf").read_bytes(), index=index, name=f"kernel {self.release}")
 
     @cached_property
     def _symbols(self) -> SymbolTable:
@@ -346,7 +349,7 @@ class Target:
         elf = Elf.open(path)
         self._module_builds[module_name(path)] = elf.build_id()
         blob = elf.contents(".BTF")
-        btf = Btf(blob, self.btf) if blob and self.btf else None
+        btf = Btf(blob, self.btf, name=str(path)) if blob and self.btf else None
         symbols = SymbolTable.of(module_symbols(elf))
         systems = module_systems(elf)
 

@@ -26,6 +26,7 @@ from pystap.debuginfo.ctype import (
     Struct,
     Typedef,
 )
+from pystap.debuginfo.damage import MALFORMED, damaged, reading, text_of
 from pystap.debuginfo.symtab import NameTable
 from pystap.diagnostics import StapError, Unresolved
 
@@ -55,14 +56,18 @@ class Index:
 class Btf:
     """One BTF blob, on top of the kernel's when it is a module's."""
 
-    def __init__(self, blob: bytes, base: Btf | None = None, index: Index | None = None) -> None:
+    def __init__(
+        self, blob: bytes, base: Btf | None = None, index: Index | None = None, name: str = "the kernel"
+    ) -> None:
         self._blob = blob
+        self._name = name
         self.base = base
         types, strings, end = _sections(blob)
         self._strings = strings
         self._first = base.end if base else 1
         self._first_string = base.string_size if base else 0
-        self._index = index or Index(*_build_index(blob, types, strings, end, self._first, self._string))
+        with reading(name, "its BTF"):
+            self._index = index or Index(*_build_index(blob, types, strings, end, self._first, self._string))
         self.end: int = self._first + len(self._index.offsets)
         self.string_size: int = self._first_string + (len(blob) - strings)
         self._types: dict[int, CType] = {0: VOID}
@@ -160,7 +165,10 @@ class Btf:
             return self.base.by_id(ident)
         found = self._types.get(ident)
         if found is None:
-            found = self._types[ident] = self._decode(ident)
+            try:
+                found = self._types[ident] = self._decode(ident)
+            except MALFORMED:
+                raise damaged(self._name, f"type {ident} of its BTF") from None
         return found
 
     def _lazy(self, ident: int) -> Lazy:
@@ -174,6 +182,8 @@ class Btf:
         return self._blob[self._index.offsets[ident - self._first] + 7] & 0x1F
 
     def _decode(self, ident: int) -> CType:
+        if ident < self._first:
+            raise IndexError(ident)
         at = self._index.offsets[ident - self._first]
         name_at, info, size = struct.unpack_from("<III", self._blob, at)
         kind = info >> 24 & 0x1F
@@ -236,6 +246,10 @@ class Btf:
         return FunctionType(self._lazy(size), parameters, variadic)
 
     def _members(self, at: int, count: int, bitfields: bool) -> tuple[Member, ...]:
+        with reading(self._name, "members of its BTF"):
+            return self._read_members(at, count, bitfields)
+
+    def _read_members(self, at: int, count: int, bitfields: bool) -> tuple[Member, ...]:
         out = []
         for name, ident, offset in struct.iter_unpack("<III", self._blob[at : at + 12 * count]):
             if bitfields:
@@ -248,7 +262,7 @@ class Btf:
         if at < self._first_string and self.base:
             return self.base._string(at)
         start = self._strings + at - self._first_string
-        return self._blob[start : self._blob.index(b"\0", start)].decode()
+        return text_of(self._blob[start : self._blob.index(b"\0", start)])
 
     def _similar_types(self, name: str) -> list[str]:
         """Near names, among those that start alike (the whole list is too long for a fuzzy search)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Union
 
+from pystap.debuginfo.damage import reading
 from pystap.debuginfo.sections import Data, Sections, sleb, text_at, uleb
 
 Rule = Union[tuple[int, int], bytes]  # (register, offset), or a DWARF expression
@@ -32,11 +33,12 @@ class Frames:
 
     def cfa(self, pc: int) -> Rule | None:
         """How the CFA is computed at an address; None where no table covers it."""
-        for name, table in self._tables.items():
-            index = bisect_right(table, (pc, 1 << 64, 0, 0)) - 1
-            if index >= 0 and table[index][0] <= pc < table[index][1]:
-                low, _, offset, cie_offset = table[index]
-                return self._run(name, pc, low, offset, cie_offset)
+        with reading(self._dwarf.name, "its call frames"):
+            for name, table in self._tables.items():
+                index = bisect_right(table, (pc, 1 << 64, 0, 0)) - 1
+                if index >= 0 and table[index][0] <= pc < table[index][1]:
+                    low, _, offset, cie_offset = table[index]
+                    return self._run(name, pc, low, offset, cie_offset)
         return None
 
     @cached_property

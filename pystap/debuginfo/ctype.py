@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Union
 
+from pystap.debuginfo.damage import damaged
+
 
 class Lazy:
     """A type that is looked up at the first use."""
@@ -127,13 +129,16 @@ class FunctionType:
 CType = Union[Void, Int, Float, Pointer, Array, Struct, Enum, Typedef, Qualified, FunctionType]
 
 VOID = Void()
+MOST_LAYERS = 1000  # typedefs and qualifiers around a type: more are a type that is defined by itself
 
 
 def strip(ctype: CType) -> CType:
     """The type without typedefs and qualifiers."""
-    while isinstance(ctype, (Typedef, Qualified)):
+    for _ in range(MOST_LAYERS):
+        if not isinstance(ctype, (Typedef, Qualified)):
+            return ctype
         ctype = ctype.target.get()
-    return ctype
+    raise damaged("debug-info", "a type that is defined by itself")
 
 
 def size_of(ctype: CType) -> int:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from pystap.debuginfo import dw
+from pystap.debuginfo.damage import MALFORMED, Damaged, damaged, reading, text_of
 from pystap.debuginfo.sections import Sections, sleb, uleb
 from pystap.diagnostics import StapError
 
@@ -34,14 +35,18 @@ class Unit:
     """One compile unit."""
 
     def __init__(self, dwarf: Sections, offset: int) -> None:
+        self.dwarf = dwarf
+        self.offset = offset
+        with reading(dwarf.name, f"debug-info at {offset:#x}"):
+            self._read_header(dwarf, offset)
+
+    def _read_header(self, dwarf: Sections, offset: int) -> None:
         data = dwarf.info
         length, version = struct.unpack_from("<IH", data, offset)
         if length >= 0xFFFFFFF0:
             raise StapError(f"{dwarf.name}: 64-bit DWARF is not supported")
-        self.dwarf = dwarf
         self.data = data
-        self.offset = offset
-        self.end: int = offset + 4 + length
+        self.end: int = min(offset + 4 + length, len(data))
         self.version: int = version
         self.kind = 1  # DW_UT_compile
         if version >= 5:
@@ -67,22 +72,29 @@ class Unit:
 
     def die(self, offset: int) -> Die:
         """The DIE at an offset of .debug_info."""
-        code, at = uleb(self.data, offset)
-        abbrev = self.abbrevs.get(code)
-        if abbrev is None:
-            raise StapError(f"{self.dwarf.name}: damaged debug-info at {offset:#x}")
-        return Die(self, offset, abbrev, at)
+        try:
+            code, at = uleb(self.data, offset)
+            return Die(self, offset, self.abbrevs[code], at)
+        except MALFORMED:
+            raise self.damaged(offset) from None
+
+    def damaged(self, offset: int) -> Damaged:
+        """What is to be raised where an entry makes no sense."""
+        return damaged(self.dwarf.name, f"debug-info at {offset:#x}")
 
     def attributes(self, abbrev: Abbrev, at: int) -> tuple[dict[int, tuple[int, Value]], int]:
         """attribute -> (form, raw value), and where the DIE ends."""
         out: dict[int, tuple[int, Value]] = {}
         data = self.data
-        for name, form, constant in abbrev.specs:
-            if form == dw.F_IMPLICIT_CONST:
-                out[name] = (form, constant)
-            else:
-                value, at, form = read_form(data, at, form)
-                out[name] = (form, value)
+        try:
+            for name, form, constant in abbrev.specs:
+                if form == dw.F_IMPLICIT_CONST:
+                    out[name] = (form, constant)
+                else:
+                    value, at, form = read_form(data, at, form)
+                    out[name] = (form, value)
+        except MALFORMED:
+            raise self.damaged(at) from None
         return out, at
 
     def string(self, form: int, value: Value) -> str:
@@ -95,19 +107,22 @@ class Unit:
             return str(value)
         if form in (dw.F_GNU_STRP_ALT, dw.F_STRP_SUP):
             return self.dwarf.shared.text(value)
-        base = int(self.root.attributes.get(dw.STR_OFFSETS_BASE, (0, 8))[1])
-        return self.dwarf.text(struct.unpack_from("<I", self.dwarf.section(".debug_str_offsets"), base + 4 * value)[0])
+        with reading(self.dwarf.name, "its .debug_str_offsets"):
+            base = int(self.root.attributes.get(dw.STR_OFFSETS_BASE, (0, 8))[1])
+            offsets = self.dwarf.section(".debug_str_offsets")
+            return self.dwarf.text(struct.unpack_from("<I", offsets, base + 4 * value)[0])
 
     def address(self, form: int, value: Value) -> int:
         """The address of an attribute, direct or by .debug_addr."""
-        if form == dw.F_ADDR:
-            return int(value)
-        return self.indexed_address(int(value))
+        if not isinstance(value, int):
+            raise self.damaged(self.offset)
+        return value if form == dw.F_ADDR else self.indexed_address(value)
 
     def indexed_address(self, index: int) -> int:
         """An entry of .debug_addr."""
-        base = int(self.root.attributes.get(dw.ADDR_BASE, (0, 8))[1])
-        return int(struct.unpack_from("<Q", self.dwarf.section(".debug_addr"), base + 8 * index)[0])
+        with reading(self.dwarf.name, "its .debug_addr"):
+            base = int(self.root.attributes.get(dw.ADDR_BASE, (0, 8))[1])
+            return int(struct.unpack_from("<Q", self.dwarf.section(".debug_addr"), base + 8 * index)[0])
 
 
 @dataclass(slots=True, eq=False)
@@ -158,6 +173,8 @@ class Die:
         if found is None:
             return None
         form, value = found
+        if not isinstance(value, int):
+            raise self.unit.damaged(self.offset)
         if form in dw.UNIT_REFERENCES:
             return self.unit.die(self.unit.offset + value)
         if form == dw.F_REF_ADDR:
@@ -200,8 +217,8 @@ class Die:
         """Its direct children."""
         if not self.abbrev.children:
             return
-        at, data = self.end, self.unit.data
-        while at < self.unit.end and data[at]:
+        at, data, end = self.end, self.unit.data, self.unit.end
+        while at < end and data[at]:
             child = self.unit.die(at)
             yield child
             at = child.past()
@@ -211,14 +228,31 @@ class Die:
         if not self.abbrev.children:
             return self.end
         if self.abbrev.sibling is not None:  # walks pass over most of what they meet: nothing else of it is decoded
-            return self.unit.offset + int(_U32(self.unit.data, self._at + self.abbrev.sibling)[0])
-        sibling = self.attributes.get(dw.SIBLING)
-        if sibling is not None:
-            return self.unit.offset + int(sibling[1])
-        at, data = self.end, self.unit.data
-        while data[at]:
-            at = self.unit.die(at).past()
-        return at + 1
+            try:
+                after: int = self.unit.offset + _U32(self.unit.data, self._at + self.abbrev.sibling)[0]
+            except struct.error:
+                raise self.unit.damaged(self.offset) from None
+        elif dw.SIBLING in self.attributes:
+            after = self.unit.offset + (self.number(dw.SIBLING) or 0)
+        else:
+            return self._past_children()
+        if after <= self.offset:  # else whoever walks over it would never end
+            raise self.unit.damaged(self.offset)
+        return after
+
+    def _past_children(self) -> int:
+        """The same where no reference leads there: past the end of each list of children."""
+        unit, at, depth = self.unit, self.end, 1
+        while depth:
+            if at >= unit.end:
+                raise unit.damaged(self.offset)
+            if not unit.data[at]:
+                at, depth = at + 1, depth - 1
+                continue
+            die = unit.die(at)
+            opened = die.abbrev.children and die.abbrev.sibling is None and dw.SIBLING not in die.attributes
+            at, depth = (die.end, depth + 1) if opened else (die.past(), depth)
+        return at
 
 
 def read_form(data: Any, at: int, form: int) -> tuple[Value, int, int]:
@@ -245,9 +279,11 @@ def _read_rare(data: Any, at: int, form: int) -> tuple[Value, int, int]:
         end = at
         while data[end]:
             end += 1
-        return bytes(data[at:end]).decode("utf-8", "replace"), end + 1, form
+        return text_of(bytes(data[at:end])), end + 1, form
     if form == dw.F_INDIRECT:
         real, at = uleb(data, at)
+        if real == dw.F_INDIRECT:
+            raise ValueError("a form that says itself")
         return read_form(data, at, real)
     width = {dw.F_BLOCK1: 1, dw.F_BLOCK2: 2, dw.F_BLOCK4: 4}.get(form)
     if width is None:
@@ -260,7 +296,8 @@ def dwarf_abbrevs(dwarf: Sections, offset: int) -> dict[int, Abbrev]:
     """The table of abbreviations at an offset of .debug_abbrev, decoded once."""
     known = dwarf.abbrevs.get(offset)
     if known is None:
-        known = dwarf.abbrevs[offset] = _read_abbrevs(dwarf.section(".debug_abbrev"), offset)
+        with reading(dwarf.name, "its .debug_abbrev"):
+            known = dwarf.abbrevs[offset] = _read_abbrevs(dwarf.section(".debug_abbrev"), offset)
     return known
 
 

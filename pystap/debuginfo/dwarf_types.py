@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pystap.debuginfo import dw
 from pystap.debuginfo.ctype import (
+    MOST_LAYERS,
     VOID,
     Array,
     CType,
@@ -77,9 +78,9 @@ class Types:
         file, line = die.inherited(dw.DECL_FILE), die.inherited(dw.DECL_LINE)
         if file is None or line is None:
             return ""
-        return f"{self.file(file[0], int(file[1][1]))}:{line[1][1]}"
+        return f"{self.file(file[0], file[0].number(dw.DECL_FILE))}:{line[0].number(dw.DECL_LINE) or 0}"
 
-    def file(self, die: Die, number: int) -> str:
+    def file(self, die: Die, number: int | None) -> str:
         """A file's path by its number in the die's unit."""
         return self.lines(die).file(number)
 
@@ -214,11 +215,13 @@ def _byte_offset(member: Die) -> int:
     value = member.get(dw.DATA_MEMBER_LOCATION)
     if isinstance(value, bytes):  # DW_OP_plus_uconst N
         return uleb(value, 1)[0] if value[:1] == b"\x23" else 0
-    return int(value or 0)
+    return value if isinstance(value, int) else 0
 
 
 def _storage(member: Die) -> int:
     target = member.reference(dw.TYPE)
-    while target is not None and dw.BYTE_SIZE not in target.attributes:
+    for _ in range(MOST_LAYERS):
+        if target is None or dw.BYTE_SIZE in target.attributes:
+            break
         target = target.reference(dw.TYPE)
     return (target.number(dw.BYTE_SIZE) or 4) if target is not None else 4

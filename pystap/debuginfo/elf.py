@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
+from pystap.debuginfo.damage import reading, text_of
 from pystap.diagnostics import StapError
 
 Buffer = Union[bytes, mmap.mmap]
@@ -82,7 +83,8 @@ class Elf:
         self.entry: int = header[3]
         self._phoff, self._shoff = header[4], header[5]
         self._phnum, self._shnum, shstrndx = header[9], header[11], header[12]
-        self.sections = self._read_sections(shstrndx)
+        with reading(name, "its section headers"):
+            self.sections = self._read_sections(shstrndx)
         self._by_name = {s.name: s for s in self.sections}
 
     @classmethod
@@ -120,16 +122,18 @@ class Elf:
 
     def section_info(self, index: int) -> int:
         """A section's sh_info: for relocations, the section that they are for."""
-        return int(struct.unpack_from("<I", self.data, self.section_header(index) + 44)[0])
+        with reading(self.name, "its section headers"):
+            return int(struct.unpack_from("<I", self.data, self.section_header(index) + 44)[0])
 
     def segments(self) -> list[Segment]:
         """The program headers."""
         found = []
-        for k in range(self._phnum):
-            kind, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from(
-                "<IIQQQQQQ", self.data, self._phoff + 56 * k
-            )
-            found.append(Segment(kind, flags, offset, address, file_size, memory_size, max(1, align)))
+        with reading(self.name, "its program headers"):
+            for k in range(self._phnum):
+                kind, flags, offset, address, _, file_size, memory_size, align = struct.unpack_from(
+                    "<IIQQQQQQ", self.data, self._phoff + 56 * k
+                )
+                found.append(Segment(kind, flags, offset, address, file_size, memory_size, max(1, align)))
         return found
 
     def read(self, address: int, size: int) -> bytes | None:
@@ -151,18 +155,19 @@ class Elf:
     def debuglink(self) -> str | None:
         """The file name in .gnu_debuglink."""
         contents = self.contents(".gnu_debuglink")
-        return contents.split(b"\0", 1)[0].decode("utf-8", "replace") if contents else None
+        return text_of(contents.split(b"\0", 1)[0]) if contents else None
 
     def symbols(self, table: str = ".symtab") -> Iterator[Symbol]:
         """The named symbols of a symbol table (nothing where there is none)."""
         section = self._by_name.get(table)
         if section is None:
             return
-        strings = self.bytes_of(self.sections[section.link])
-        for name, info, _, shndx, value, size in struct.iter_unpack("<IBBHQQ", self.bytes_of(section)):
-            if name:
-                text = strings[name : strings.index(b"\0", name)].decode("utf-8", "replace")
-                yield Symbol(text, value, size, info & 15, info >> 4, shndx)
+        with reading(self.name, "its symbol table"):
+            strings = self.bytes_of(self.sections[section.link])
+            for name, info, _, shndx, value, size in struct.iter_unpack("<IBBHQQ", self.bytes_of(section)):
+                if name:
+                    text = text_of(strings[name : strings.index(b"\0", name)])
+                    yield Symbol(text, value, size, info & 15, info >> 4, shndx)
 
     def _read_sections(self, shstrndx: int) -> list[Section]:
         raw = [struct.unpack_from("<IIQQQQIIQQ", self.data, self._shoff + 64 * k) for k in range(self._shnum)]
@@ -170,7 +175,7 @@ class Elf:
             return []
         names = bytes(self.data[raw[shstrndx][4] : raw[shstrndx][4] + raw[shstrndx][5]])
         return [
-            Section(k, names[r[0] : names.index(b"\0", r[0])].decode(), r[1], r[2], r[3], r[4], r[5], r[6])
+            Section(k, text_of(names[r[0] : names.index(b"\0", r[0])]), r[1], r[2], r[3], r[4], r[5], r[6])
             for k, r in enumerate(raw)
         ]
 

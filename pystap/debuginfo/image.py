@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pystap.debuginfo.btf import Btf
 from pystap.debuginfo.ctype import Struct, find_member, offset_of
-from pystap.debuginfo.elf import SHT_RELA, SHT_SYMTAB, STT_OBJECT, Elf
+from pystap.debuginfo.damage import reading
+from pystap.debuginfo.elf import SHT_RELA, SHT_SYMTAB, STT_OBJECT, Elf, Section
 from pystap.debuginfo.extracted import fingerprint
 from pystap.debuginfo.symtab import KernelSymbol, NameTable, SymbolTable, kernel_symbols, read_proc_kallsyms
 from pystap.diagnostics import StapError, Unresolved
@@ -50,7 +51,7 @@ def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol],
     try:
         systems: Iterable[tuple[str, str]] = ()
         if blob:
-            btf = Btf(blob)
+            btf = Btf(blob, name=elf.name if elf else "the running kernel")
             offsets, names = btf.index_files()
             (folder / "btf").write_bytes(blob)
             (folder / "btf.offsets").write_bytes(offsets)
@@ -186,6 +187,11 @@ def _data_relocations(module: Elf) -> Iterable[tuple[int, int, tuple[int, int]]]
     table = next((s for s in module.sections if s.kind == SHT_SYMTAB), None)
     if table is None:
         return
+    with reading(module.name, "its relocations"):
+        yield from _relocated(module, table)
+
+
+def _relocated(module: Elf, table: Section) -> Iterable[tuple[int, int, tuple[int, int]]]:
     entries = list(struct.iter_unpack("<IBBHQQ", module.bytes_of(table)))
     for section in module.sections:
         if section.kind == SHT_RELA and section.name.startswith((".rela.data", ".rela.ref.data")):

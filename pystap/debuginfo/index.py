@@ -11,18 +11,20 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pystap.debuginfo import dw, second_names
+from pystap.debuginfo.damage import reading
 from pystap.debuginfo.die import Abbrev, Unit
 from pystap.debuginfo.lines import LineTable
 from pystap.debuginfo.ranges import entry_pc
 from pystap.debuginfo.sections import Sections, uleb
 from pystap.debuginfo.symtab import NameTable
+from pystap.diagnostics import StapError
 
 T = TypeVar("T")
 FORMAT = "dwarf-5"
@@ -164,9 +166,14 @@ def walk(dwarf: Sections, scan: Callable[[Sections, list[int]], list[T]]) -> Ite
     parts = [offsets[k : k + size] for k in range(0, len(offsets), size)]
     progress = _Progress(dwarf.name, len(parts))
     with ProcessPoolExecutor(2, initializer=_open_worker, initargs=(dwarf.name, dwarf.whole_paths)) as pool:
-        for done, entries in enumerate(pool.map(partial(_in_worker, scan), parts), 1):
-            progress.show(done)
-            yield entries
+        done = pool.map(partial(_in_worker, scan), parts)
+        try:
+            for number, entries in enumerate(done, 1):
+                progress.show(number)
+                yield entries
+        except BrokenExecutor:
+            text = f"{dwarf.name} was not indexed: there was too little memory, or the worker was killed"
+            raise StapError(text) from None
     progress.close()
 
 
@@ -251,8 +258,9 @@ def _copy_places(abbrev: Abbrev) -> tuple[int, int] | None:
 def _scan(unit: Unit) -> list[tuple[Any, ...]]:
     """The unit's entries, as Entry's fields."""
     scan = _Scan(unit)
-    scan.run()
-    return scan.entries()
+    with reading(unit.dwarf.name, f"debug-info of the unit at {unit.offset:#x}"):
+        scan.run()
+        return scan.entries()
 
 
 class _Scan:
@@ -290,6 +298,8 @@ class _Scan:
                     _, at = unit.attributes(abbrev, at)
                 else:
                     at = base + _U32(data, at + operand)[0]
+                    if at <= start:
+                        raise unit.damaged(start)
             elif action == _COPY and places is not None:
                 copies.append((base + _U32(data, at + places[0])[0], start, _U64(data, at + places[1])[0]))
                 at += operand
@@ -346,8 +356,8 @@ class _Scan:
             die = unit.die(offset) if unit.offset <= offset < unit.end else unit.dwarf.die(offset)
             file = die.inherited(dw.DECL_FILE)
             line = die.inherited(dw.DECL_LINE)
-            path = self._file(file[0].unit, file[1][1]) if file else ""
-            number = int(line[1][1]) if line else 0
+            path = self._file(file[0].unit, file[0].number(dw.DECL_FILE)) if file else ""
+            number = (line[0].number(dw.DECL_LINE) or 0) if line else 0
             known = (die.name, path, number, die.inherited(dw.EXTERNAL) is not None)
             self._declared[offset] = known
         return known
@@ -357,7 +367,7 @@ class _Scan:
         row = self._files.at(pc)
         return (self._files.file(row.file), row.line) if row else ("", 0)
 
-    def _file(self, unit: Unit, number: int) -> str:
+    def _file(self, unit: Unit, number: int | None) -> str:
         if unit is not self._unit:
             return LineTable(unit).file(number)
         self._files = self._files or LineTable(unit)

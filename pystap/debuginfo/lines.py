@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from pystap.debuginfo import dw
+from pystap.debuginfo.damage import reading
 from pystap.debuginfo.die import Unit, read_form
 from pystap.debuginfo.sections import text_at, uleb
 
@@ -48,7 +49,11 @@ class LineTable:
         at = unit.root.number(dw.STMT_LIST)
         directory = unit.root.attributes.get(dw.COMP_DIR)
         self._base = unit.string(*directory) if directory else ""
-        self._header = None if at is None or not self._data else _read_header(self, int(at))
+        with self._reading():
+            self._header = None if at is None or not self._data else _read_header(self, at)
+
+    def _reading(self) -> reading:
+        return reading(self._unit.dwarf.name, "its line table")
 
     def file(self, number: int | None) -> str:
         """A file's path, relative to the directory of compilation where it lies in it; "" where it is not known."""
@@ -58,7 +63,8 @@ class LineTable:
     @cached_property
     def rows(self) -> list[Row]:
         """All rows in the table's order: ascending within each sequence."""
-        return _run(self._data, self._header) if self._header else []
+        with self._reading():
+            return _run(self._data, self._header) if self._header else []
 
     @cached_property
     def sorted_rows(self) -> list[Row]:
@@ -106,7 +112,7 @@ def _files_5(table: LineTable, data: Any, at: int) -> list[str]:
     out = []
     for f in files:
         index = int(f.get(_LNCT_DIRECTORY, 0))
-        out.append(table.path(names[index] if index < len(names) else "", str(f.get(_LNCT_PATH, ""))))
+        out.append(table.path(names[index] if 0 <= index < len(names) else "", str(f.get(_LNCT_PATH, ""))))
     return out
 
 
@@ -118,6 +124,8 @@ def _entries(table: LineTable, data: Any, at: int) -> tuple[list[dict[int, Any]]
         form, at = uleb(data, at)
         formats.append((content, form))
     count, at = uleb(data, at)
+    if count > len(data):
+        raise ValueError("more names than bytes")
     out = []
     for _ in range(count):
         entry: dict[int, Any] = {}

@@ -10,6 +10,7 @@ from typing import Any
 from pystap.arch import X86_64, Arch
 from pystap.debuginfo import dw
 from pystap.debuginfo.abi import register
+from pystap.debuginfo.damage import reading
 from pystap.debuginfo.die import Die, Unit
 from pystap.debuginfo.sections import Data, sleb, uleb
 from pystap.diagnostics import Unresolved
@@ -71,7 +72,7 @@ def location_at(die: Die, pc: int, attribute: int = dw.LOCATION) -> bytes:
     if form in (dw.F_EXPRLOC, dw.F_BLOCK, dw.F_BLOCK1, dw.F_BLOCK2, dw.F_BLOCK4):
         return bytes(value)
     elsewhere = []
-    for low, high, expression in _entries(owner.unit, form, int(value)):
+    for low, high, expression in _entries(owner.unit, form, value):
         if low <= pc < high and expression:
             return expression
         elsewhere.append((low, high))
@@ -88,7 +89,7 @@ def _where_else(name: str, ranges: list[tuple[int, int]]) -> str:
 def locations(die: Die) -> Iterator[tuple[int, int, bytes]]:
     """(first address, past the last, expression) of a variable that is in different places."""
     form, value = die.attributes[dw.LOCATION]
-    return _entries(die.unit, form, int(value))
+    return _entries(die.unit, form, value)
 
 
 def _own(die: Die, attribute: int) -> tuple[Die, tuple[int, Any]] | None:
@@ -97,6 +98,11 @@ def _own(die: Die, attribute: int) -> tuple[Die, tuple[int, Any]] | None:
 
 
 def _entries(unit: Unit, form: int, value: int) -> Iterator[tuple[int, int, bytes]]:
+    with reading(unit.dwarf.name, "its location lists"):
+        yield from _list_at(unit, form, value)
+
+
+def _list_at(unit: Unit, form: int, value: int) -> Iterator[tuple[int, int, bytes]]:
     if unit.version < 5:
         yield from _old_list(unit, value)
         return
@@ -143,6 +149,8 @@ def _bounds(unit: Unit, data: Data, at: int, kind: int, base: int) -> tuple[int,
         (low,) = struct.unpack_from("<Q", data, at)
         length, at = uleb(data, at + 8)
         return low, low + length, at
+    if kind not in (2, 3):
+        raise ValueError("an entry of no known kind")
     first, at = uleb(data, at)  # startx_endx, startx_length
     second, at = uleb(data, at)
     low = unit.indexed_address(first)
@@ -169,7 +177,8 @@ def evaluate(expression: bytes, frame: Frame, unit: Unit, initial: Expr | None =
     machine = _Machine(expression, frame, unit)
     if initial is not None:
         machine.stack.append(initial)
-    return machine.run()
+    with reading(unit.dwarf.name, "a location expression"):
+        return machine.run()
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from pystap.debuginfo.damage import reading, text_of
 from pystap.debuginfo.elf import EM_AARCH64, EM_X86_64, SHT_RELA, Elf, Section
 
 _CALLED = {EM_X86_64: (6, 7), EM_AARCH64: (1025, 1026)}  # GLOB_DAT, JUMP_SLOT
@@ -15,7 +16,8 @@ def stubs(elf: Elf) -> Iterator[tuple[str, int]]:
     """(function, link-time address of its stub); x86-64 alone, where a stub is a jump through its slot."""
     if elf.machine != EM_X86_64:
         return
-    slots = _slots(elf)
+    with reading(elf.name, "its relocations"):
+        slots = _slots(elf)
     names = (".plt.sec", ".plt.got") if elf.section(".plt.sec") else (".plt", ".plt.got")
     for name in names:
         section = elf.section(name)
@@ -53,4 +55,4 @@ def _slots(elf: Elf) -> dict[int, str]:
 def _names(elf: Elf, table: Section) -> list[str]:
     strings = elf.bytes_of(elf.sections[table.link])
     rows = struct.iter_unpack("<IBBHQQ", elf.bytes_of(table))
-    return [strings[row[0] : strings.index(b"\0", row[0])].decode("utf-8", "replace") for row in rows]
+    return [text_of(strings[row[0] : strings.index(b"\0", row[0])]) for row in rows]

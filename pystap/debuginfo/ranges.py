@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from pystap.debuginfo import dw
+from pystap.debuginfo.damage import reading
 from pystap.debuginfo.die import Die, Unit
 from pystap.debuginfo.sections import Data, uleb
 
@@ -13,6 +14,11 @@ Ranges = list[tuple[int, int]]  # (first, past the last)
 
 def ranges_of(die: Die) -> Ranges:
     """A DIE's address ranges, in its order."""
+    with reading(die.unit.dwarf.name, "its address ranges"):
+        return _ranges_of(die)
+
+
+def _ranges_of(die: Die) -> Ranges:
     low = die.attributes.get(dw.LOW_PC)
     high = die.attributes.get(dw.HIGH_PC)
     if low is not None and high is not None:
@@ -30,6 +36,12 @@ def ranges_of(die: Die) -> Ranges:
 
 def entry_pc(die: Die) -> int | None:
     """Where a function, or an inlined copy of it, is entered."""
+    with reading(die.unit.dwarf.name, "its address ranges"):
+        found = _entry_pc(die)
+    return None if found is None else found & 0xFFFFFFFFFFFFFFFF
+
+
+def _entry_pc(die: Die) -> int | None:
     for attribute in (dw.ENTRY_PC, dw.LOW_PC):
         found = die.attributes.get(attribute)
         if found is None:
@@ -85,6 +97,8 @@ def _range_entry(unit: Unit, data: Data, at: int, kind: int, base: int) -> tuple
         (low,) = struct.unpack_from("<Q", data, at)
         length, at = uleb(data, at + 8)
         return (low, low + length), at
+    if kind not in (2, 3):
+        raise ValueError("a range of no known kind")
     first, at = uleb(data, at)  # startx_endx, startx_length
     second, at = uleb(data, at)
     low = unit.indexed_address(first)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pystap.debuginfo.api import Root
 from pystap.debuginfo.ctype import Int
+from pystap.debuginfo.damage import reading, text_of
 from pystap.debuginfo.elf import notes
 from pystap.debuginfo.user import UserObject
 from pystap.diagnostics import Unresolved
@@ -36,6 +37,11 @@ class Mark:
 
 def marks(program: UserObject) -> Iterator[Mark]:
     """The marks of a file; addresses are those of the file as it is, prelinked or not."""
+    with reading(program.path, "its static probes"):
+        yield from _marks(program)
+
+
+def _marks(program: UserObject) -> Iterator[Mark]:
     section = program.elf.section(".stapsdt.base")
     for owner, kind, text in notes(program.elf.contents(".note.stapsdt") or b""):
         if owner != b"stapsdt\0" or kind != 3:
@@ -44,11 +50,11 @@ def marks(program: UserObject) -> Iterator[Mark]:
         moved = section.address - base if section is not None and base else 0
         provider, name, arguments = text[24:].split(b"\0")[:3]
         yield Mark(
-            provider.decode(),
-            name.decode(),
+            text_of(provider),
+            text_of(name),
             pc + moved,
             semaphore + moved if semaphore else 0,
-            tuple(m[0] for m in _ARGUMENT.finditer(arguments.decode())),
+            tuple(m[0] for m in _ARGUMENT.finditer(text_of(arguments))),
         )
 
 

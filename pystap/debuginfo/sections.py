@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pystap.debuginfo.damage import damaged, reading, text_of
 from pystap.debuginfo.elf import EM_AARCH64, EM_X86_64, ET_REL, SHF_ALLOC, SHF_COMPRESSED, SHT_RELA, SHT_SYMTAB, Elf
 from pystap.debuginfo.locate import build_id_paths
 from pystap.diagnostics import StapError
@@ -25,6 +26,7 @@ Data = Any  # bytes, bytearray or memoryview: what struct.unpack_from and indexi
 _UNIT_TYPE, _UNIT_SPLIT_TYPE = 2, 6  # DW_UT_type, DW_UT_split_type
 # relocation type -> bytes written, for those that debug sections have
 _WIDTHS = {EM_X86_64: {1: 8, 10: 4, 11: 4, 24: -8, 2: -4}, EM_AARCH64: {257: 8, 258: 4, 260: -8, 261: -4}}
+_MOST_BITS = 128  # of a LEB128 number: they hold 64, and may be padded
 _MODULE_BASE = 0x1000  # module sections are laid out from here, so that 0 is no address
 
 
@@ -58,7 +60,8 @@ class Sections:
         """A section's final contents; empty where it is not there."""
         found = self._cache.get(name)
         if found is None:
-            found = self._cache[name] = self._load(name)
+            with reading(self.name, f"its section {name}"):
+                found = self._cache[name] = self._load(name)
         return found
 
     def text(self, offset: int) -> str:
@@ -92,7 +95,10 @@ class Sections:
 
     def unit_of(self, offset: int) -> Unit:
         """The unit that holds an offset."""
-        return self.unit(self.unit_offsets[bisect_right(self.unit_offsets, offset) - 1])
+        index = bisect_right(self.unit_offsets, offset) - 1
+        if index < 0:
+            raise damaged(self.name, f"debug-info at {offset:#x}")
+        return self.unit(self.unit_offsets[index])
 
     def die(self, offset: int) -> Die:
         """The DIE at an offset of .debug_info."""
@@ -106,11 +112,12 @@ class Sections:
     @cached_property
     def _signatures(self) -> dict[int, int]:
         found = {}
-        for offset in self.unit_offsets:
-            version, kind = struct.unpack_from("<HB", self.info, offset + 4)
-            if version >= 5 and kind in (_UNIT_TYPE, _UNIT_SPLIT_TYPE):
-                signature, place = struct.unpack_from("<QI", self.info, offset + 12)
-                found[signature] = offset + place
+        with reading(self.name, "its type units"):
+            for offset in self.unit_offsets:
+                version, kind = struct.unpack_from("<HB", self.info, offset + 4)
+                if version >= 5 and kind in (_UNIT_TYPE, _UNIT_SPLIT_TYPE):
+                    signature, place = struct.unpack_from("<QI", self.info, offset + 12)
+                    found[signature] = offset + place
         return found
 
     @cached_property
@@ -189,7 +196,10 @@ def _inflate(view: memoryview) -> bytes:
         return decompress(bytes(view[24:]))
     if kind != 1:
         raise StapError("a debug section is compressed in a way that pystap does not know (only zlib and zstd)")
-    return zlib.decompress(view[24:], bufsize=size)
+    data = zlib.decompressobj().decompress(view[24:], size + 1)
+    if len(data) != size:
+        raise ValueError("a section of another size than its header says")
+    return data
 
 
 def text_at(data: Data, offset: int) -> str:
@@ -199,7 +209,7 @@ def text_at(data: Data, offset: int) -> str:
         chunk = bytes(data[offset : offset + size])
         end = chunk.find(b"\0")
         if end >= 0 or offset + size >= len(data):
-            return chunk[: end if end >= 0 else None].decode("utf-8", "replace")
+            return text_of(chunk[: end if end >= 0 else None])
         size *= 4
 
 
@@ -216,6 +226,8 @@ def uleb(data: Data, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at + 1
         shift += 7
+        if shift > _MOST_BITS:
+            raise ValueError("a number without end")
 
 
 def sleb(data: Data, at: int) -> tuple[int, int]:
@@ -228,3 +240,5 @@ def sleb(data: Data, at: int) -> tuple[int, int]:
         shift += 7
         if byte < 0x80:
             return value - (1 << shift) if byte & 0x40 else value, at
+        if shift > _MOST_BITS:
+            raise ValueError("a number without end")

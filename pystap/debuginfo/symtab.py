@@ -122,6 +122,8 @@ class NameTable:
         while low < high:
             middle = self._data.rfind(b"\n", low, (low + high) // 2) + 1 or low
             end = self._data.find(b"\n", middle, high)
+            if end < 0:  # a file that was cut short
+                end = high
             if self._data[middle:end] < key:
                 low = end + 1
             else:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from pystap.debuginfo.elf import EM_X86_64, ET_EXEC, PT_TLS, SHT_RELA, Elf, Section
+from pystap.debuginfo.damage import reading
+from pystap.debuginfo.elf import EM_X86_64, ET_EXEC, PT_TLS, SHT_RELA, Elf, Section, Segment
 from pystap.diagnostics import Unresolved
 from pystap.ir.nodes import Binary, Compare, Const, Expr, Field, Load, Space
 
@@ -24,6 +25,11 @@ def thread_local(elf: Elf, offset: Expr, run_time: Callable[[int], Expr]) -> Exp
     segment = next((s for s in elf.segments() if s.kind == PT_TLS), None)
     if segment is None or elf.machine != EM_X86_64:
         raise Unresolved("it is thread-local, and the file has no thread-local variables")
+    with reading(elf.name, "what says where its thread-local variables are"):
+        return _in_block(elf, segment, offset, run_time)
+
+
+def _in_block(elf: Elf, segment: Segment, offset: Expr, run_time: Callable[[int], Expr]) -> Expr:
     pointer = Field("thread_pointer")
     if _is_program(elf):
         before = -segment.address % segment.align

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pystap.debuginfo.damage import MALFORMED
 from pystap.debuginfo.elf import EM_X86_64, Elf
 from pystap.debuginfo.sections import Data, sleb, text_at, uleb
 
@@ -107,7 +108,7 @@ class _Reader:
 
     def functions(self) -> Iterator[tuple[int, int, list[Row]]]:
         """(first address, past the last, rows) of each description, as far as they can be read."""
-        with suppress(struct.error, LookupError):  # the file is damaged
+        with suppress(*MALFORMED):  # the file is damaged
             yield from self._functions()
 
     def _functions(self) -> Iterator[tuple[int, int, list[Row]]]:

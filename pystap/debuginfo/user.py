@@ -18,6 +18,7 @@ from pystap import paths
 from pystap.debuginfo import dw
 from pystap.debuginfo.api import Address, DebugInfo, Function, Root, Scope, Tracepoint
 from pystap.debuginfo.ctype import CType
+from pystap.debuginfo.damage import Damaged, reading, text_of
 from pystap.debuginfo.demangle import demangle, fits
 from pystap.debuginfo.dwarf import Covering, Dwarf
 from pystap.debuginfo.elf import ET_EXEC, PT_INTERP, PT_LOAD, SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf, Symbol, notes
@@ -30,6 +31,7 @@ from pystap.diagnostics import StapError, Unresolved
 
 DEBUG_ROOTS = (Path("/usr/lib/debug"), Path("/usr/local/lib/debug"))
 _DERIVED = ("dwarf", "functions", "demangled", "_by_address", "_aliases", "_is_split", "sorted_functions")
+_DT_NEEDED = 1
 _WORTH_CACHING = 1 << 20  # bytes of .debug_info
 
 _opened: dict[str, str] = {}
@@ -342,12 +344,14 @@ def entry_of(dwarf: Dwarf, address: Address) -> int:
 
 @lru_cache(maxsize=64)
 def open_object(path: str) -> UserObject:
-    """The ELF file at a path; raises Unresolved where it is none."""
+    """The ELF file at a path; raises Damaged, which is Unresolved too, where it is none."""
     try:
         # a process's own link leads to its program even when no path does any more
         found = UserObject(path if path.startswith("/proc/") else os.path.realpath(path))
+    except Damaged:
+        raise
     except StapError as error:
-        raise Unresolved(str(error)) from None
+        raise Damaged(str(error)) from None
     note_opened(found.path)
     return found
 
@@ -395,15 +399,18 @@ def interpreter(path: str) -> str | None:
 
 def needed_libraries(elf: Elf) -> list[str]:
     """The DT_NEEDED names."""
+    return dynamic_texts(elf, (_DT_NEEDED,))
+
+
+def dynamic_texts(elf: Elf, tags: tuple[int, ...]) -> list[str]:
+    """What the dynamic section says under some tags that stand for texts."""
     dynamic = elf.section(".dynamic")
     if dynamic is None:
         return []
-    strings = elf.bytes_of(elf.sections[dynamic.link])
-    names = []
-    for tag, value in struct.iter_unpack("<QQ", elf.bytes_of(dynamic)):
-        if tag == 1:
-            names.append(strings[value : strings.index(b"\0", value)].decode("utf-8", "replace"))
-    return names
+    with reading(elf.name, "its dynamic section"):
+        strings = elf.bytes_of(elf.sections[dynamic.link])
+        found = [value for tag, value in struct.iter_unpack("<QQ", elf.bytes_of(dynamic)) if tag in tags]
+        return [text_of(strings[value : strings.index(b"\0", value)]) for value in found]
 
 
 def stapsdt_notes(elf: Elf) -> list[bytes]:

@@ -15,8 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pystap.debuginfo.damage import text_of
 from pystap.debuginfo.elf import Elf
-from pystap.debuginfo.user import UserObject, interpreter, is_elf, needed_libraries, open_object
+from pystap.debuginfo.user import UserObject, dynamic_texts, interpreter, is_elf, needed_libraries, open_object
 from pystap.diagnostics import Unresolved
 from pystap.providers.base import Request
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PREFIXES = tuple(head + tail for head in ("process", "process(str)", "process(num)") for tail in ("", ".library(str)"))
 _MULTIARCH = "/usr/lib/x86_64-linux-gnu"
 _LIBRARY_FOLDER = re.compile(r"(?:/usr)?/lib(?:64|\*|\?\?|\{[^/]*\})?/(?=[^/]+$)")
+_DT_RPATH, _DT_RUNPATH = 15, 29
 _SEARCHED = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
 
 
@@ -191,7 +193,7 @@ def libraries_of(path: str) -> dict[str, str]:
         interp = elf.contents(".interp")
         names = needed_libraries(elf)
         if interp:
-            loader = interp.rstrip(b"\0").decode()
+            loader = text_of(interp.rstrip(b"\0"))
             found.setdefault(os.path.basename(loader), os.path.realpath(loader))
         for name in names:
             if name not in found:
@@ -221,18 +223,9 @@ def _search(name: str, program: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _runpath(program: str) -> tuple[str, ...]:
-    import struct
-
-    elf = Elf.open(Path(program))
-    dynamic = elf.section(".dynamic")
-    if dynamic is None:
-        return ()
-    strings = elf.bytes_of(elf.sections[dynamic.link])
     found: list[str] = []
-    for tag, value in struct.iter_unpack("<QQ", elf.bytes_of(dynamic)):
-        if tag in (15, 29):  # DT_RPATH, DT_RUNPATH
-            text = strings[value : strings.index(b"\0", value)].decode("utf-8", "replace")
-            found += text.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", os.path.dirname(program)).split(":")
+    for text in dynamic_texts(Elf.open(Path(program)), (_DT_RPATH, _DT_RUNPATH)):
+        found += text.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", os.path.dirname(program)).split(":")
     return tuple(found)
 
 
