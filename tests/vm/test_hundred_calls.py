@@ -39,7 +39,9 @@ OURS = {  # what strace calls by the number's name
     "mmap": "mmap2",
     "signalfd4": "signalfd",
 }
-ABSENT = {"uselib", "memfd_secret", "lookup_dcookie", "kexec_file_load", "sysfs", "modify_ldt"}  # in some kernels
+ABSENT = {  # in some kernels
+    "uselib", "memfd_secret", "lookup_dcookie", "compat_lookup_dcookie", "kexec_file_load", "sysfs", "modify_ldt",
+}  # fmt: skip
 NARROW = {  # what 32-bit programs call, by strace and by the aliases
     "_llseek": "llseek",
     "_newselect": "compat_select",
@@ -78,6 +80,21 @@ NARROW = {  # what 32-bit programs call, by strace and by the aliases
     "shmat": "compat_sys_shmat",
     "shmctl": "compat_sys_shmctl",
     "ugetrlimit": "getrlimit",
+    "adjtimex": "compat_adjtimex",
+    "fstatfs64": "fstatfs64",
+    "futimesat": "compat_futimesat",
+    "lookup_dcookie": "compat_lookup_dcookie",
+    "pselect6": "compat_pselect6",
+    "pselect6_time64": "compat_pselect6",
+    "recvmmsg": "compat_recvmmsg",
+    "recvmmsg_time64": "compat_recvmmsg",
+    "setregid": "setregid16",
+    "setresuid": "setresuid16",
+    "setreuid": "setreuid16",
+    "settimeofday": "settimeofday32",
+    "signalfd4": "compat_signalfd",
+    "ustat": "ustat32",
+    "utime": "compat_utime",
     "utimensat": "compat_utimensat",
     "utimensat_time64": "utimensat",
     "utimes": "compat_sys_utimes",
@@ -100,9 +117,9 @@ ZERO = {"AT_STATX_SYNC_AS_STAT", "IPPROTO_IP", "FAN_CLASS_NOTIF"}  # names of wh
 
 def name_of(call: str, narrow: bool) -> str:
     """What a call that strace names is named here."""
-    if narrow and call not in OURS:
-        return NARROW.get(call) or re.sub(r"(?<=\D)(32|64)$", "", call)
-    return NARROW["pwrite64"] if narrow and call == "pwrite64" else OURS.get(call, call)
+    if narrow and (call in NARROW or call not in OURS):
+        return NARROW.get(call) or re.sub(r"(?<=\D)(_time64|32|64)$", "", call)
+    return OURS.get(call, call)
 
 
 @pytest.mark.parametrize("source", ["hundred_calls.c", "more_calls.c", "calls_32.c"])
@@ -128,7 +145,7 @@ def test_arguments_of_every_call(source: str, series: str, capsys: pytest.Captur
     assert f"sizes {1 + narrow}\n" in done.stdout.decode()
     seen = calls(done.stdout.decode())
     if narrow:
-        seen = [call for call in seen if call[0] != "ftruncate64"]  # which has an alias of its own too
+        seen = [call for call in seen if call[0] not in ("ftruncate64", "sigaction32")]  # which have two aliases
     assert len({name for name, _ in seen}) > 100
     theirs_in_order = [name_of(name, narrow) for name, _ in (*decoded, *raw)]
     absent = {theirs for (name, _), theirs in zip(seen, theirs_in_order, strict=False) if name == "ni_syscall"}
@@ -197,6 +214,9 @@ def same_arguments(ours: list[str], theirs: list[str], numbers: list[str]) -> bo
     """Whether all arguments are the same; strace decodes a few calls into fewer arguments than they have."""
     if len(numbers) < len(ours):
         return False
+    if len(theirs) == len(ours) < len(numbers):  # one is of 64 bits, in two registers
+        shown = zip(ours, theirs, strict=True)
+        return all(same(a, t, "") or (a in numbers if t[:1] == '"' else t[:1] in "{[") for a, t in shown)
     if len(theirs) == len(numbers):
         return all(same(*argument) for argument in zip(ours, theirs, numbers, strict=False))
     return all(any(same(a, decoded, number) for decoded in theirs) for a, number in zip(ours, numbers, strict=False))

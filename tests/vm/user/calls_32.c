@@ -312,6 +312,120 @@ static void process(void)
 	DO(rt_sigaction, 12, P(NOWHERE), 0, 8);
 }
 
+/* Calls whose arguments take two registers each, and those of old sizes: most of them for a file that is not open. */
+static void odd_sizes(void)
+{
+	long path = P(TEXT(0, "/tmp/nowhere")), name = P(TEXT(1, "user.name")), *iov = AT(2), *set = AT(3), *id = AT(4);
+	struct timespec32 *soon = AT(5), *timer = AT(6);
+	struct timespec64 *wide = AT(7), *wide_timer = AT(8);
+	struct timeval32 *values = AT(9);
+	long *words = AT(10), *action = AT(11);
+
+	iov[0] = P(AT(12));
+	iov[1] = 4;
+	*soon = (struct timespec32){ 0, 1500 };
+	*wide = (struct timespec64){ 0, 2500 };
+	timer[0] = (struct timespec32){ 3, 30 };
+	timer[1] = (struct timespec32){ 4, 40 };
+	wide_timer[0] = (struct timespec64){ 5, 50 };
+	wide_timer[1] = (struct timespec64){ 6000000, 60 };
+	DO(fanotify_mark, 988, 1, 0x20, 0, AT_FDCWD, path);
+	DO(preadv, 988, P(iov), 1, 0x1234, 5);
+	DO(pwritev, 988, P(iov), 1, 0x1234, 5);
+	DO(preadv2, 988, P(iov), 1, 0x1234, 5, 8);
+	DO(pwritev2, 988, P(iov), 1, 0x1234, 5, 2);
+	DO(lookup_dcookie, 0x1234, 5, P(AT(12)), 100);
+	DO(pselect6, 0, 0, 0, 0, P(soon), 0);
+	DO(pselect6_time64, 0, 0, 0, 0, P(wide), 0);
+	DO(recvmmsg, 988, P(AT(12)), 2, 0x40, P(soon));
+	DO(recvmmsg_time64, 988, P(AT(12)), 2, 0x40, P(wide));
+	DO(sendmmsg, 988, P(AT(12)), 2, 0x4000);
+	DO(timer_create, 1, 0, P(id));
+	DO(timer_settime, *id, 0, P(timer), P(AT(12)));
+	DO(timer_settime64, *id, 1, P(wide_timer), 0);
+	DO(timer_gettime, *id, P(AT(12)));
+	DO(timer_gettime64, *id, P(AT(12)));
+	DO(timer_getoverrun, *id);
+	DO(timer_delete, *id);
+	DO(timerfd_create, 1, 02000000);
+	DO(timerfd_settime, 988, 1, P(timer), P(AT(12)));
+	DO(timerfd_settime64, 988, 0, P(wide_timer), 0);
+	DO(timerfd_gettime, 988, P(AT(12)));
+	DO(timerfd_gettime64, 988, P(AT(12)));
+	DO(mq_open, P(TEXT(13, "queue")), O_RDWR, 0, 0);
+	DO(mq_timedsend, 988, P(AT(12)), 10, 3, P(soon));
+	DO(mq_timedsend_time64, 988, P(AT(12)), 10, 3, P(wide));
+	DO(mq_timedreceive, 988, P(AT(12)), 10, 0, P(soon));
+	DO(mq_timedreceive_time64, 988, P(AT(12)), 10, 0, P(wide));
+	DO(mq_getsetattr, 988, 0, P(AT(12)));
+	set[0] = 1 << 9;
+	set[1] = 0;
+	DO(signalfd4, -1, P(set), 8, 04000);
+	DO(rt_sigtimedwait, P(set), 0, P(soon), 8);
+	DO(rt_sigtimedwait_time64, P(set), 0, P(wide), 8);
+	DO(sigprocmask, 1, P(set), 0);
+	DO(sigpending, P(AT(12)));
+	action[0] = 1;
+	action[1] = 1 << 11;
+	action[2] = 0x10000000;
+	action[3] = 0;
+	DO(sigaction, 12, P(action), 0);
+	DO(signal, 12, 1);
+	DO(ssetmask, 0x200);
+	DO(sgetmask);
+	words[0] = 1000000006;
+	words[1] = 1000000007;
+	DO(utime, path, P(words));
+	values[0] = (struct timeval32){ 1000000004, 5 };
+	values[1] = (struct timeval32){ 1000000005, 6 };
+	DO(futimesat, AT_FDCWD, path, P(values));
+	DO(sched_rr_get_interval, 0, P(AT(12)));
+	DO(sched_rr_get_interval_time64, 0, P(AT(12)));
+	DO(sched_setaffinity, 99999, 8, P(AT(12)));
+	DO(semtimedop_time64, -1, P(AT(12)), 1, P(wide));
+	DO(semget, 5, 2, 0);
+	DO(semctl, -1, 3, 12, 0x77);
+	DO(shmget, 5, 4096, 0);
+	DO(shmat, -1, 0, 010000);
+	DO(msgget, 5, 0);
+	DO(msgsnd, -1, P(AT(12)), 4, 04000);
+	DO(futex_time64, P(AT(0x30)), FUTEX_WAIT, 1, P(wide), 0, 0);
+	DO(clock_settime, 99, P(soon));
+	DO(clock_settime64, 99, P(wide));
+	DO(clock_getres_time64, 1, P(AT(12)));
+	DO(setregid, -1, -1);
+	DO(setreuid, -1, -1);
+	DO(setresuid, -1, -1, -1);
+	DO(setfsuid, -1);
+	DO(getresgid, P(AT(12)), P(AT(13)), P(AT(14)));
+	DO(getgid);
+	DO(mknod, path, 0100644, 0x123);
+	DO(unlink, path);
+	DO(ustat, 0x123, P(AT(12)));
+	DO(truncate, path, -5);
+	DO(sendfile, 988, 987, P(AT(12)), 100);
+	DO(sendfile64, 988, 987, P(AT(12)), 100);
+	DO(splice, 988, 0, 987, 0, 100, 2);
+	DO(copy_file_range, 988, 0, 987, 0, 100, 0);
+	DO(epoll_pwait, 988, P(AT(12)), 4, 1, P(set), 8);
+	DO(epoll_wait, 988, P(AT(12)), 4, 1);
+	DO(setxattr, path, name, P(TEXT(13, "value")), 5, 1);
+	DO(process_vm_readv, 99999, P(iov), 1, P(iov), 1, 0);
+	DO(io_getevents, 77, 1, 2, P(AT(12)), P(soon));
+	DO(io_submit, 77, 1, P(AT(12)));
+	DO(mremap, P(AT(0x1000)), 4096, 8192, 1, 0);
+	DO(getrlimit, 3, P(AT(12)));
+	DO(settimeofday, P(NOWHERE), 0);
+	DO(stime, P(NOWHERE));
+	DO(adjtimex, P(NOWHERE));
+	DO(personality, -1);
+	DO(ptrace, 12, 99999, 0, 0);
+	DO(statfs64, path, 84, P(AT(12)));
+	DO(fstatfs64, 988, 84, P(AT(12)));
+	DO(waitpid, 99999, 0, 1);
+	DO(time, 0);
+}
+
 void _start(void)
 {
 	if (DO(mmap2, P(AT(0)), 0x10000, 3, 0x32, -1, 0) != P(AT(0)))
@@ -321,6 +435,7 @@ void _start(void)
 	talk();
 	old_ways();
 	process();
+	odd_sizes();
 	DO(alarm, 4243);
 	DO(exit_group, 0);
 }
