@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap import paths
+from pystap import kept, paths
 from pystap.diagnostics import Diagnostics
 from pystap.source import SourceFile
 from pystap.syntax.preprocess import Macro, PreprocessContext, preprocess
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pystap.syntax import ast
     from pystap.target import Target
 
-_FORMAT = 2  # raise it when the index changes
+_FORMAT = 3  # raise it when the index changes
 _OPTION = re.compile(r"CONFIG_\w+")
 
 
@@ -152,25 +152,23 @@ class Library:
 
     def _load(self, path: Path) -> ast.File:
         source = self._source(str(path))
-        kept = self._kept(source)
-        if kept is not None:
+        place = self._place(source)
+        known = kept.read(place) if place is not None else None
+        if known is not None:
             from pystap.syntax import trees
 
-            try:
-                return trees.decode(kept.read_bytes(), source, self._source)
-            except (OSError, ValueError, EOFError, TypeError, IndexError):
-                pass  # not there yet, or not whole: parse it
+            return trees.decode(known, source, self._source)
         from pystap.syntax.parser import parse
 
         mine = Diagnostics()
         file = parse(source, self._own, self.macro, mine)
         for diagnostic in mine.items:
             self._diagnostics.add(diagnostic)
-        if kept is not None and not mine.items:
+        if place is not None and not mine.items:
             from pystap.syntax import trees
 
             with suppress(ValueError):  # nested deeper than marshal likes: parsed again each time
-                _write(kept, trees.encode(file))
+                kept.write(place, trees.encode(file))
         return file
 
     def _source(self, name: str) -> SourceFile:
@@ -180,7 +178,7 @@ class Library:
             source = self._sources[name] = SourceFile(name, text, is_user=False)
         return source
 
-    def _kept(self, source: SourceFile) -> Path | None:
+    def _place(self, source: SourceFile) -> Path | None:
         """Where the cache keeps (or will keep) a file's tree: named by all that decides it."""
         if not self._use_cache:
             return None
@@ -254,17 +252,15 @@ def _scan(files: list[Path], use_cache: bool) -> tuple[FileIndex, ...]:
         folders = sorted({str(path.parent) for path in files})
         digest = hashlib.sha256(repr((_FORMAT, folders)).encode()).hexdigest()[:24]
         store = paths.cache("library") / digest
-        try:
-            known = marshal.loads(store.read_bytes())
-        except (OSError, ValueError, EOFError, TypeError):
-            known = {}
+        found = kept.read(store)
+        known = marshal.loads(found) if found is not None else {}
     rows: dict[str, _Row] = {}
     for path in files:
         stamp = _stamp(path)
         row = known.get(str(path))
         rows[str(path)] = row if row is not None and row[:2] == stamp else (*stamp, *_defined(path))
     if store is not None and rows != known:
-        _write(store, marshal.dumps(rows))
+        kept.write(store, marshal.dumps(rows))
     return tuple(FileIndex(path, *rows[str(path)][2:]) for path in files)
 
 
@@ -360,13 +356,3 @@ def _by_name(indexes: Iterable[FileIndex], what: str) -> dict[str, list[Path]]:
         for name in getattr(index, what):
             found[name].append(index.path)
     return dict(found)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Puts a file into the cache, whole or not at all; a cache that cannot be written is no error."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap import paths
+from pystap import kept, paths
 from pystap.options import Options
 from pystap.source import SourceFile
 
@@ -79,23 +79,22 @@ def find(key: str, options: Options) -> tuple[Path, str] | None:
     """The module of a script that was compiled before, and the messages of its passes."""
     if not options.use_cache or options.poison_cache or options.keep or options.dump or options.warnings_are_errors:
         return None
-    try:
-        entry = json.loads(_entry(key).read_text())
-    except (OSError, ValueError):
+    known = kept.read(_entry(key))
+    if known is None:
         return None
+    entry = json.loads(known)
     module = Path(entry["module"])
-    if not module.exists() or any(paths.identity(path) != known for path, known in entry.get("files", {}).items()):
+    files: dict[str, str] = entry["files"]
+    if not kept.whole_elf(module) or any(paths.identity(path) != state for path, state in files.items()):
         return None
     return module, entry["messages"]
 
 
 def remember(key: str, module: Path, messages: str, programs: dict[str, str]) -> None:
     """Keeps a script's module under its key, with the identities of the programs that were looked at."""
-    entry = _entry(key)
-    fresh = entry.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"module": str(module), "messages": messages, "files": programs}))
-    fresh.replace(entry)
+    known = {"module": str(module), "messages": messages, "files": programs}
+    kept.write(_entry(key), json.dumps(known).encode())
 
 
 def _entry(key: str) -> Path:
-    return paths.cache("scripts", key[:2]) / f"{key}.json"
+    return paths.cache("scripts", key[:2]) / key

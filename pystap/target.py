@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pystap.debuginfo.layered import Layered
     from pystap.debuginfo.symtab import NameTable, SymbolTable
 
-_FORMAT = "2"  # of the files in the cache: raise it when their layout changes
+_FORMAT = "3"  # of the files in the cache: raise it when their layout changes
 
 
 class KernelFiles(Protocol):

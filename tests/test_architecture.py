@@ -13,7 +13,7 @@ PACKAGE = ROOT / "pystap"
 
 # A module may import those of its own layer and of layers before it.
 LAYERS = (
-    {"__init__", "source", "frozen", "diagnostics", "options", "paths", "scratch", "tunables"},
+    {"__init__", "source", "frozen", "diagnostics", "options", "paths", "kept", "scratch", "tunables"},
     {"ir", "arch"},
     {"debuginfo"},
     {"syntax", "library", "target", "grammar", "scripts", "timings"},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pystap import kept
 from pystap.build import explain, frames, symvers
 from pystap.build.kbuild import Recipe, recipe
 from pystap.diagnostics import StapError
@@ -65,7 +66,7 @@ def build(
     made_by = recipe(tree, cache, runtime, variables)
     key = _key(source, made_by, runtime)
     path = cache / "modules" / key[:2] / f"stap_{key[2:]}.ko"
-    if use_cache and path.exists():
+    if use_cache and kept.whole_elf(path):
         os.utime(path)
         return BuiltModule(path, True)
     path.parent.mkdir(parents=True, exist_ok=True)

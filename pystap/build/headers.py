@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pystap import paths
+from pystap import kept, paths
 from pystap.diagnostics import Unresolved
 
 if TYPE_CHECKING:
@@ -42,17 +41,14 @@ def _types(name: str, tree: Path | None, cache: Path, runtime: Path, variables: 
         if tree is None:
             raise Unresolved(f"cannot compile <{header}>: there are no kernel headers")
         made_by = recipe(tree, cache, runtime, variables)
-    key = hashlib.sha256(f"{name} {made_by.identity if made_by else ''}".encode()).hexdigest()[:32]
-    kept = cache / "headers" / f"{key}.btf"
-    try:
-        return Btf(kept.read_bytes())
-    except OSError:
+    key = hashlib.sha256(f"kept {name} {made_by.identity if made_by else ''}".encode()).hexdigest()[:32]
+    place = cache / "headers" / f"{key}.btf"
+    blob = kept.read(place)
+    if blob is None:
         blob = _compiled(header, made_by)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(blob)
-    partial.replace(kept)
-    return Btf(blob)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        kept.write(place, blob)
+    return Btf(blob, name=header)
 
 
 def _compiled(header: str, made_by: Recipe | None) -> bytes:

@@ -18,11 +18,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pystap import kept
 from pystap.build import capabilities
 from pystap.build.explain import exhausted
 from pystap.diagnostics import StapError
 
-_VERSION = 6  # of the recipe's own layout: part of its cache key
+_VERSION = 7  # of the recipe's own layout: part of its cache key
 _TRIAL = """#include <linux/module.h>
 static int __init trial_init(void) { return 0; }
 static void __exit trial_exit(void) { }
@@ -60,11 +61,9 @@ def recipe(tree: Path, cache: Path, runtime: Path, variables: tuple[str, ...] = 
     """The recipe of a kernel build tree (`/lib/modules/R/build`), from the cache or from a trial build of about 3 s."""
     identity = _identity(tree, runtime, variables)
     folder = cache / "recipes" / identity
-    try:
-        return _load(folder)
-    except (OSError, ValueError, KeyError):
+    if not kept.intact(folder):
         _make(folder, tree, runtime, identity, variables)
-        return _load(folder)
+    return _load(folder)
 
 
 def _identity(tree: Path, runtime: Path, variables: tuple[str, ...]) -> str:
@@ -136,6 +135,7 @@ def _make(folder: Path, tree: Path, runtime: Path, identity: str, variables: tup
             )
         _keep(work, trial, tree, runtime, identity)
         shutil.rmtree(trial)
+        kept.seal(work)
         try:
             work.rename(folder)
         except OSError:  # another pystap was faster

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 from types import TracebackType
 
+from pystap import paths
 from pystap.diagnostics import StapError, Unresolved
 
 MALFORMED = (
@@ -23,7 +25,13 @@ class Damaged(Unresolved, StapError):  # noqa: N818 - as Unresolved is
 
 def damaged(name: str, what: str) -> Damaged:
     """The error for a file, and for what of it makes no sense."""
-    return Damaged(f"{name or 'the file'} is damaged ({what}): install or compile it again")
+    return Damaged(f"{name or 'the file'} is damaged ({what}): {_remedy(name)}")
+
+
+def _remedy(name: str) -> str:
+    """What is to be done: a file of the cache is made again by whoever asks for it."""
+    own = name.startswith("/") and Path(name).is_relative_to(paths.cache())
+    return "pystap --clean-cache removes it" if own else "install or compile it again"
 
 
 class reading:  # noqa: N801 - it is used as a statement

@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 from pathlib import Path
 
+from pystap import kept
+
 
 def extract(source: Path, store: Path) -> Path:
     """The folder of an image's facts, made when missing. `source` is a boot image, a vmlinux, or /sys/kernel."""
     known = store / f"by-file-{fingerprint(source)}"
-    if known.exists():
+    if known.exists() and kept.intact(known.resolve()):
         return known.resolve()
     from pystap.debuginfo import image  # all readers of formats: only where something is to be read
 

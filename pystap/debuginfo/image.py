@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pystap import kept
 from pystap.debuginfo.btf import Btf
 from pystap.debuginfo.ctype import Struct, find_member, offset_of
 from pystap.debuginfo.damage import reading
@@ -45,7 +46,7 @@ def from_running(store: Path) -> Path:
 def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol], blob: bytes | None) -> Path:
     """Writes all files beside, then renames: a half-written folder is never seen."""
     final = store / name
-    if final.exists():
+    if kept.intact(final):
         return final
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=store))
     try:
@@ -63,6 +64,7 @@ def _write(store: Path, name: str, elf: Elf | None, symbols: list[KernelSymbol],
         (folder / "systems").write_bytes(NameTable.build(f"{n}\t{s}" for n, s in systems))
         if elf:
             (folder / "machine").write_text(str(elf.machine))
+        kept.seal(folder)
         folder.chmod(0o755)
         os.rename(folder, final)
     except OSError as error:

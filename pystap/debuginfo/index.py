@@ -60,22 +60,32 @@ class Index:
 
     def alike(self, pattern: str) -> Iterator[Iterator[Entry]]:
         """As `functions`, but those that differ in their addresses alone together."""
-        for name, payload in self._names.glob(pattern):
-            if payload[0] != "v":
-                yield self._entries(name, payload)
+        with self._reading():
+            for name, payload in self._names.glob(pattern):
+                if payload[0] != "v":
+                    yield self._entries(name, payload)
 
     def groups(self, pattern: str) -> Iterator[tuple[str, str, str, int, bool]]:
         """(name, kind, file, line, external) by glob: as `functions`, but a function's inlined copies count once."""
-        for name, payload in self._names.glob(pattern):
-            if payload[0] != "v":
-                kind, file, line, external, _ = payload.split("\t", 4)
-                yield name, kind, file, int(line), external == "1"
+        with self._reading():
+            for name, payload in self._names.glob(pattern):
+                if payload[0] != "v":
+                    kind, file, line, external, _ = payload.split("\t", 4)
+                    yield name, kind, file, int(line), external == "1"
 
     def variables(self, name: str) -> list[Entry]:
         """Global and static variables of that name."""
-        return [e for p in self._names.find(name) if p[0] in "vc" for e in self._entries(name, p)]
+        with self._reading():
+            return [e for p in self._names.find(name) if p[0] in "vc" for e in self._entries(name, p)]
+
+    def _reading(self) -> reading:
+        return reading(self._names.name, "a line of it")
 
     def _entries(self, name: str, payload: str) -> Iterator[Entry]:
+        with self._reading():
+            yield from self._read(name, payload)
+
+    def _read(self, name: str, payload: str) -> Iterator[Entry]:
         kind, file, line, external, rest = payload.split("\t", 4)
         first, second = (int(k, 16) for k in rest.split("\t"))
         if kind != "i":
@@ -88,13 +98,14 @@ class Index:
 def open_index(dwarf: Sections, build_id: str, store: Path) -> Index:
     """The index from the cache; made first where it is not there (interrupting that does no harm)."""
     names, copies, second = (store / f"{build_id}.{what}" for what in ("names", "copies", "second"))
-    if not names.exists():
+    if not names.is_file() or names.stat().st_size == 0:  # what a machine without power may leave
         found = build(dwarf)
         write_whole(copies, found.copies.tobytes())
         write_whole(second, second_names.build(dwarf, found.bodies, found.without_code))
         write_whole(names, found.names)  # last: where it is, all are
     numbers: array[int] = array("Q")
-    numbers.frombytes(copies.read_bytes())
+    with reading(str(copies), "its numbers"):
+        numbers.frombytes(copies.read_bytes())
     return Index(NameTable.open(names), numbers, partial(NameTable.open, second))
 
 

@@ -18,6 +18,7 @@ from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
 
+from pystap.debuginfo.damage import damaged, reading
 from pystap.debuginfo.elf import SHF_EXECINSTR, Elf
 
 _FUNCTION_TYPES = frozenset("tTwW")
@@ -57,9 +58,12 @@ class KernelSymbol:
 class NameTable:
     """Lines `key TAB payload`, sorted by bytes; in memory or mapped."""
 
-    def __init__(self, data: bytes | mmap.mmap) -> None:
+    def __init__(self, data: bytes | mmap.mmap, name: str = "") -> None:
         self._data = data
         self._size = len(data)
+        self.name = name  # of the file
+        if data and data[-1:] != b"\n":
+            raise damaged(name, "it is cut short")
 
     @classmethod
     def build(cls, lines: Iterable[str]) -> bytes:
@@ -72,7 +76,7 @@ class NameTable:
         with path.open("rb") as stream:
             if path.stat().st_size == 0:
                 return cls(b"")
-            return cls(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            return cls(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), str(path))
 
     def find(self, name: str) -> list[str]:
         """The payloads of a name."""
@@ -160,7 +164,12 @@ class SymbolTable:
 
     def symbols(self, pattern: str) -> Iterator[KernelSymbol]:
         """All symbols that match a glob, sorted by name."""
-        return (_parse(name, payload) for name, payload in self._table.glob(pattern))
+        with self._reading():
+            for name, payload in self._table.glob(pattern):
+                yield _parse(name, payload)
+
+    def _reading(self) -> reading:
+        return reading(self._table.name, "a line of it")
 
     def lookup(self, name: str) -> KernelSymbol | None:
         """The first symbol of that name, functions before data."""
@@ -169,7 +178,8 @@ class SymbolTable:
 
     def lookup_all(self, name: str) -> list[KernelSymbol]:
         """Every symbol of that name: statics of several files may share one."""
-        return [_parse(name, payload) for payload in self._table.find(name)]
+        with self._reading():
+            return [_parse(name, payload) for payload in self._table.find(name)]
 
     def similar(self, name: str, n: int = 5) -> list[str]:
         """Near names of functions, for messages; those that have the name inside, or as their end, come first."""
@@ -190,7 +200,8 @@ class SymbolTable:
             index -= 1
         if index < 0:
             return None
-        found = _parse(*self._table.line_at(places[index]))
+        with self._reading():
+            found = _parse(*self._table.line_at(places[index]))
         distance = address - found.address
         return (found, distance) if distance < max(found.size, 1) else None
 
@@ -198,7 +209,8 @@ class SymbolTable:
     def _functions_by_address(self) -> tuple[array[int], array[int]]:
         """Addresses of functions, ascending, and where their lines stand: from a file where there is one."""
         numbers: array[int] = array("Q")
-        numbers.frombytes(self._places.read_bytes() if self._places else self.by_address())
+        with reading(str(self._places or self._table.name), "its numbers"):
+            numbers.frombytes(self._places.read_bytes() if self._places else self.by_address())
         half = len(numbers) // 2
         return numbers[:half], numbers[half:]
 

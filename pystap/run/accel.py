@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 
-from pystap import paths
+from pystap import kept, paths
 from pystap.diagnostics import StapError
 from pystap.run.kernels import Kernel
 from pystap.run.machine import QEMU
@@ -24,12 +24,11 @@ def choose(kernel: Kernel) -> str:
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         return "tcg"
     known = paths.cache("accel") / _machine()
-    try:
-        return known.read_text()
-    except OSError:
-        answer = "kvm" if _comes_up(kernel) else "tcg"
-        known.write_text(answer)
-        return answer
+    answer = kept.read(known)
+    if answer is None:
+        answer = b"kvm" if _comes_up(kernel) else b"tcg"
+        kept.write(known, answer)
+    return answer.decode()
 
 
 def software(cpus: int) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from pystap import paths
+from pystap import kept, paths
 from pystap.build.explain import exhausted
 from pystap.diagnostics import StapError
 
@@ -37,7 +37,7 @@ def guest() -> Path:
 def _compiled(name: str, sources: tuple[str, ...]) -> Path:
     directory = paths.runner_sources()
     target = paths.cache("bin") / f"{name}-{_digest(directory)}"
-    if target.exists():
+    if kept.whole_elf(target):
         return target
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:

@@ -6,9 +6,9 @@ import hashlib
 import marshal
 from typing import Any, NamedTuple
 
-from pystap import paths
+from pystap import kept, paths
 
-_FORMAT = 3  # raise it when Tables or Rule change
+_FORMAT = 4  # raise it when Tables or Rule change
 
 
 class Rule(NamedTuple):
@@ -39,14 +39,12 @@ def load() -> Tables:
     text = "".join((paths.grammar() / name).read_text() for name in ("stap.lark", "tokens.lark"))
     digest = hashlib.sha256(f"{_FORMAT} {text}".encode()).hexdigest()[:24]
     path = paths.cache("grammar") / f"{digest}.tables"
-    try:
-        return _decoded(marshal.loads(path.read_bytes()))
-    except (OSError, ValueError, EOFError, TypeError):
-        tables = compile_grammar()
+    known = kept.read(path)
+    if known is not None:
+        return _decoded(marshal.loads(known))
+    tables = compile_grammar()
     plain = (tables.actions, tables.gotos, [tuple(rule) for rule in tables.rules], tables.start, tables.end)
-    partial = path.with_suffix(f".{id(tables):x}")
-    partial.write_bytes(marshal.dumps(plain))
-    partial.replace(path)
+    kept.write(path, marshal.dumps(plain))
     return tables
 
 
