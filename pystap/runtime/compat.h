@@ -30,6 +30,12 @@ static inline size_t strlcpy(char *to, const char *from, size_t size)
 }
 #endif
 
+/* --- contexts ------------------------------------------------------------------------------------------- */
+
+#ifndef in_hardirq	/* in_irq() before v5.11 (b3bd9d4d8afb) */
+#define in_hardirq() (hardirq_count() != 0)
+#endif
+
 /* --- timers -------------------------------------------------------------------------------------------- */
 
 static inline void stap_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*function)(struct hrtimer *),
