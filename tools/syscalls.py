@@ -46,6 +46,7 @@ HEADERS = """
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <linux/bpf.h>
 #include <linux/falloc.h>
 #include <linux/futex.h>
@@ -212,7 +213,8 @@ FLAGS = {
     "pf": Flags(
         "PF_UNSPEC PF_LOCAL PF_INET PF_AX25 PF_IPX PF_APPLETALK PF_NETROM PF_BRIDGE PF_ATMPVC PF_X25 PF_INET6 PF_ROSE "
         "PF_DECnet PF_KEY PF_NETLINK PF_PACKET PF_RDS PF_IRDA PF_PPPOX PF_LLC PF_CAN PF_TIPC PF_BLUETOOTH PF_IUCV "
-        "PF_RXRPC PF_ISDN PF_PHONET PF_IEEE802154 PF_CAIF PF_ALG PF_NFC PF_VSOCK PF_XDP",
+        "PF_RXRPC PF_ISDN PF_PHONET PF_IEEE802154 PF_CAIF PF_ALG PF_NFC PF_VSOCK PF_XDP PF_ATMSVC "
+        "PF_SNA PF_WANPIPE PF_IB PF_MPLS PF_KCM PF_QIPCRTR PF_SMC PF_MCTP:45",
         bits=False,
     ),
     "pipe2": Flags("O_CLOEXEC O_DIRECT O_NONBLOCK"),
@@ -234,7 +236,7 @@ FLAGS = {
         "PTRACE_SETSIGINFO PTRACE_GETREGSET PTRACE_SETREGSET PTRACE_SEIZE PTRACE_INTERRUPT PTRACE_LISTEN",
         bits=False,
     ),
-    "quota": Flags("Q_SYNC Q_QUOTAON Q_QUOTAOFF Q_GETFMT Q_GETINFO Q_SETINFO Q_GETQUOTA Q_SETQUOTA", bits=False),
+    "quota": Flags("Q_SYNC Q_QUOTAON Q_QUOTAOFF Q_GETFMT Q_GETINFO Q_SETINFO Q_GETQUOTA Q_SETQUOTA Q_GETNEXTQUOTA:0x800009", bits=False),
     "reboot": Flags(
         "LINUX_REBOOT_CMD_RESTART:0x01234567 LINUX_REBOOT_CMD_HALT:0xcdef0123 LINUX_REBOOT_CMD_CAD_ON:0x89abcdef "
         "LINUX_REBOOT_CMD_CAD_OFF:0 LINUX_REBOOT_CMD_POWER_OFF:0x4321fedc LINUX_REBOOT_CMD_RESTART2:0xa1b2c3d4 "
@@ -261,10 +263,44 @@ FLAGS = {
     "sockflags": Flags("SOCK_CLOEXEC SOCK_NONBLOCK"),
     "socktype": Flags("SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_RDM SOCK_SEQPACKET SOCK_DCCP SOCK_PACKET | SOCK_CLOEXEC "
                       "SOCK_NONBLOCK", mask=15),
+    "ipopt": Flags(
+        "IP_TOS IP_TTL IP_HDRINCL IP_OPTIONS IP_ROUTER_ALERT IP_RECVOPTS IP_RETOPTS IP_PKTINFO IP_PKTOPTIONS "
+        "IP_MTU_DISCOVER IP_RECVERR IP_RECVTTL IP_RECVTOS IP_MTU IP_FREEBIND IP_IPSEC_POLICY IP_XFRM_POLICY IP_PASSSEC "
+        "IP_TRANSPARENT IP_ORIGDSTADDR IP_MINTTL IP_NODEFRAG IP_CHECKSUM IP_BIND_ADDRESS_NO_PORT IP_RECVFRAGSIZE "
+        "IP_MULTICAST_IF IP_MULTICAST_TTL IP_MULTICAST_LOOP IP_ADD_MEMBERSHIP IP_DROP_MEMBERSHIP IP_UNBLOCK_SOURCE "
+        "IP_BLOCK_SOURCE IP_ADD_SOURCE_MEMBERSHIP IP_DROP_SOURCE_MEMBERSHIP IP_MSFILTER IP_MULTICAST_ALL IP_UNICAST_IF",
+        bits=False,
+    ),
+    "ipv6opt": Flags(
+        "IPV6_ADDRFORM IPV6_2292PKTINFO IPV6_2292HOPOPTS IPV6_2292DSTOPTS IPV6_2292RTHDR IPV6_2292PKTOPTIONS "
+        "IPV6_CHECKSUM IPV6_2292HOPLIMIT IPV6_NEXTHOP IPV6_AUTHHDR IPV6_UNICAST_HOPS IPV6_MULTICAST_IF "
+        "IPV6_MULTICAST_HOPS IPV6_MULTICAST_LOOP IPV6_JOIN_GROUP IPV6_LEAVE_GROUP IPV6_ROUTER_ALERT IPV6_MTU_DISCOVER "
+        "IPV6_MTU IPV6_RECVERR IPV6_V6ONLY IPV6_JOIN_ANYCAST IPV6_LEAVE_ANYCAST IPV6_MULTICAST_ALL IPV6_IPSEC_POLICY "
+        "IPV6_XFRM_POLICY IPV6_HDRINCL IPV6_RECVPKTINFO IPV6_PKTINFO IPV6_RECVHOPLIMIT IPV6_HOPLIMIT IPV6_RECVHOPOPTS "
+        "IPV6_HOPOPTS IPV6_RTHDRDSTOPTS IPV6_RECVRTHDR IPV6_RTHDR IPV6_RECVDSTOPTS IPV6_DSTOPTS IPV6_RECVPATHMTU "
+        "IPV6_PATHMTU IPV6_DONTFRAG IPV6_RECVTCLASS IPV6_TCLASS IPV6_AUTOFLOWLABEL IPV6_ADDR_PREFERENCES IPV6_MINHOPCOUNT "
+        "IPV6_ORIGDSTADDR IPV6_TRANSPARENT IPV6_UNICAST_IF IPV6_RECVFRAGSIZE IPV6_FREEBIND",
+        bits=False,
+    ),
+    "tcpopt": Flags(
+        "TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2 TCP_DEFER_ACCEPT "
+        "TCP_WINDOW_CLAMP TCP_INFO TCP_QUICKACK TCP_CONGESTION TCP_MD5SIG TCP_THIN_LINEAR_TIMEOUTS TCP_THIN_DUPACK "
+        "TCP_USER_TIMEOUT TCP_REPAIR TCP_REPAIR_QUEUE TCP_QUEUE_SEQ TCP_REPAIR_OPTIONS TCP_FASTOPEN TCP_TIMESTAMP "
+        "TCP_NOTSENT_LOWAT TCP_CC_INFO TCP_SAVE_SYN TCP_SAVED_SYN TCP_REPAIR_WINDOW TCP_FASTOPEN_CONNECT TCP_ULP "
+        "TCP_MD5SIG_EXT TCP_FASTOPEN_KEY TCP_FASTOPEN_NO_COOKIE TCP_ZEROCOPY_RECEIVE TCP_INQ TCP_TX_DELAY:37",
+        bits=False,
+    ),
+    "netlink": Flags(
+        "NETLINK_ROUTE:0 NETLINK_USERSOCK:2 NETLINK_FIREWALL:3 NETLINK_SOCK_DIAG:4 NETLINK_NFLOG:5 NETLINK_XFRM:6 "
+        "NETLINK_SELINUX:7 NETLINK_ISCSI:8 NETLINK_AUDIT:9 NETLINK_FIB_LOOKUP:10 NETLINK_CONNECTOR:11 NETLINK_NETFILTER:12 "
+        "NETLINK_IP6_FW:13 NETLINK_DNRTMSG:14 NETLINK_KOBJECT_UEVENT:15 NETLINK_GENERIC:16 NETLINK_SCSITRANSPORT:18 "
+        "NETLINK_ECRYPTFS:19 NETLINK_RDMA:20 NETLINK_CRYPTO:21 NETLINK_SMC:22",
+        bits=False,
+    ),
     "ipproto": Flags(
         "IPPROTO_IP IPPROTO_ICMP IPPROTO_IGMP IPPROTO_IPIP IPPROTO_TCP IPPROTO_EGP IPPROTO_PUP IPPROTO_UDP IPPROTO_IDP "
         "IPPROTO_DCCP IPPROTO_IPV6 IPPROTO_RSVP IPPROTO_GRE IPPROTO_ESP IPPROTO_AH IPPROTO_ICMPV6 IPPROTO_PIM "
-        "IPPROTO_COMP IPPROTO_SCTP IPPROTO_UDPLITE IPPROTO_RAW",
+        "IPPROTO_COMP IPPROTO_SCTP IPPROTO_UDPLITE IPPROTO_RAW IPPROTO_MPTCP:262",
         bits=False,
     ),
     "sol": Flags(
@@ -320,7 +356,7 @@ NUMBERS = {  # kinds of plain numbers: (how it is read, how it is written)
     "short": ("__sys_short({n})", "%d"),
     "ptr": ("__sys_ulong({n})", "%p"),
     "hex": ("__sys_uint({n})", "0x%x"),
-    "octal": ("__sys_uint({n})", "%#o"),
+    "octal": ("__sys_mode({n})", "%#o"),
 }
 SIGNED = {"int", "long"}
 
@@ -361,7 +397,7 @@ def _created(names: list[str], n: int, flags: str) -> Argument:
     """The mode of a call that may create a file: junk, and not shown, where it does not."""
     creates = f"__sys_uint({flags}) & 0x{0o100 | 0o20000000:x}"
     return Argument(
-        (f"{names[0]} = {creates} ? __sys_uint({n}) : 0",),
+        (f"{names[0]} = {creates} ? __sys_mode({n}) : 0",),
         "%s", f'({creates} ? sprintf(", %#o", {names[0]}) : "")',
     )  # fmt: skip
 
@@ -406,6 +442,12 @@ SPECIAL: dict[str, Callable[[list[str], int, str], Argument]] = {
         (f"{v[0]} = __sys_int({n})", f"{v[1]} = __ioprio_str({v[0]})"), "%s", v[1]
     ),
     "quotactl": lambda v, n, _: Argument((f"{v[0]} = __sys_uint({n})", f"{v[1]} = __quotactl_str({v[0]})"), "%s", v[1]),
+    "sockoptname": lambda v, n, p: Argument(
+        (f"{v[0]} = __sys_int({n})", f"{v[1]} = __sockopt_str({p}, {v[0]})"), "%s", v[1]
+    ),
+    "sockproto": lambda v, n, p: Argument(
+        (f"{v[0]} = __sys_int({n})", f"{v[1]} = __sockproto_str({p}, {v[0]})"), "%s", v[1]
+    ),
     "futex": lambda v, n, _: Argument((f"{v[0]} = __sys_int({n})",), "%s", f"__futex_str({v[0]})"),
 }
 
@@ -422,7 +464,7 @@ def argument(names: list[str], kind: str, n: int, parameter: str) -> Argument:
             (f"{names[0]} = __sys_ulong({n})", f"{names[1]} = {STRUCTS[kind].format(names[0])}"), "%s", names[1]
         )
     if kind in FLAGS:
-        read = "__sys_int" if not FLAGS[kind].bits else "__sys_uint" if kind not in ("clone", "mmap") else "__sys_ulong"
+        read = "__sys_mode" if kind == "mknod" else "__sys_int" if not FLAGS[kind].bits else "__sys_uint" if kind not in ("clone", "mmap") else "__sys_ulong"
         first = f"{names[0]} = {read}({n})"
         if len(names) == 1:
             return Argument((first,), "%s", f"__flags_{kind}({names[0]})")

@@ -16,6 +16,7 @@
 #include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
@@ -311,6 +312,29 @@ static void memory_and_machine(void)
 	DO(quotactl_fd, 976U, QCMD(Q_SYNC, GRPQUOTA), 0, NULL);
 }
 
+static void same_numbers(void)
+{
+	static const int levels[] = { SOL_SOCKET, IPPROTO_IP, IPPROTO_TCP, IPPROTO_IPV6 };
+	int level, n;
+
+	for (n = 1; n <= 14; n += 3)
+		for (level = 0; level < 4; level++)
+			DO(getsockopt, 975, levels[level], n, AT(0), AT(1));
+	DO(setsockopt, 975, 270, 3, AT(0), 4);
+	DO(socket, AF_NETLINK, 99, 16);
+	DO(socket, AF_PACKET, 99, 0x300);
+	DO(socket, 43, 99, 5);
+	for (n = 10; n <= 20; n++)
+		DO(semctl, 4002, 0, n, 0UL);
+	for (n = 11; n <= 15; n++)
+		DO(shmctl, 4003, n, AT(0));
+	for (n = 11; n <= 13; n++)
+		DO(msgctl, 4001, n, AT(0));
+	DO(open, NOWHERE, O_CREAT, 0x12345678);
+	DO(mkdir, NOWHERE, 0x12345678);
+	DO(mknod, NOWHERE, 0x12340000 | S_IFCHR | 0600, 0x100000103UL);
+}
+
 static void odd_pointers(void)
 {
 	char *text = AT(0x30);
@@ -345,6 +369,7 @@ int main(void)
 	messages();
 	tasks();
 	memory_and_machine();
+	same_numbers();
 	odd_pointers();
 	DO(alarm, 4243);
 	return 0;
