@@ -125,6 +125,23 @@ class UsageError(StapError):
 
 def main(argv: list[str] | None = None) -> int:
     """Runs pystap; returns the exit status."""
+    status = _run(argv)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        status = _lost_output(error)
+    return status
+
+
+def _lost_output(error: OSError) -> int:
+    """A reader that went away has had enough; other output that cannot be written is missed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again, and says so, when it ends
+    if not isinstance(error, BrokenPipeError):
+        print(f"ERROR: cannot write the output: {error.strerror}", file=sys.stderr)
+    return 1
+
+
+def _run(argv: list[str] | None) -> int:
     words = _rc_words() + _first_line_words(sys.argv[1:] if argv is None else argv)
     try:
         options = parse(words)
@@ -141,8 +158,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"ERROR: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError as error:
+        return _lost_output(error)
     except MemoryError:
         print(_NO_MEMORY, file=sys.stderr)
     except OSError as error:

@@ -269,10 +269,11 @@ class _Session:
     def _remember(self, key: str, module: Path) -> None:
         if not self.options.use_cache or self.options.keep:
             return
-        from pystap.diagnostics import render
+        from pystap.diagnostics import Printer
 
+        printer = Printer(False)
         user = sys.modules.get("pystap.debuginfo.user")  # what no point needed was not imported
-        messages = "".join(render(d, False) for d in self.diagnostics.items)
+        messages = "".join(map(printer, self.diagnostics.items)) + printer.summary()
         script_cache.remember(key, module, messages, user.opened() if user else {})
 
     def _signed(self, module: Path, target: Target) -> Path:

@@ -270,3 +270,23 @@ def test_interrupted_between_passes(phase: str) -> None:
     assert said.splitlines()[-1] == "Interrupted."
     assert "Traceback" not in said
     assert _ends(process.pid), "a compiler that got the same signal may end a moment later, and no more"
+
+
+@needs_kernel
+@pytest.mark.parametrize(("closed", "status"), [("<&-", 0), ("2>&-", 0), (">&-", 1), ("<&- >&- 2>&-", 1)])
+@pytest.mark.parametrize("words", [("-V",), ("-p4", "-r", "6.1", "-e", SCRIPT)])
+def test_standard_files_that_are_closed(words: tuple[str, ...], closed: str, status: int) -> None:
+    """Files that are opened do not take their places; output that is lost is an error."""
+    command = [sys.executable, "-m", "pystap", *words]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status
+    assert bool(done.stdout) == (status == 0)
+    assert done.stderr == ("ERROR: cannot write the output: Bad file descriptor\n" if closed == ">&-" else "")
+
+
+def test_output_that_cannot_be_written() -> None:
+    command = [sys.executable, "-m", "pystap", "-V"]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered)
+    assert (done.returncode, done.stderr) == (1, "ERROR: cannot write the output: No space left on device\n")

@@ -55,6 +55,16 @@ double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
+/* What is opened next must not become a standard file that was closed; writing to such output is an error. */
+static void hold_standard_files(void)
+{
+	static const int modes[] = { O_RDONLY, O_RDONLY, O_WRONLY };
+
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", modes[fd]);
+}
+
 /* Of root's rights the guardian needs one: to take modules off. */
 static void keep_module_right(void)
 {
@@ -405,6 +415,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	int lock;
 
+	hold_standard_files();
 	setvbuf(stderr, NULL, _IOLBF, 0);
 	read_options(argc, argv);
 	if (!module_open(&module, options.module) || !output_open())
