@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pystap import paths
+from pystap.debuginfo.locate import kernel_debug_paths
 from pystap.diagnostics import StapError
 
 DEFAULT_SERIES = "6.1"
@@ -100,6 +101,7 @@ def releases() -> list[str]:
     """Every release of which an image or a build tree is there, oldest first."""
     found = {p.name.removeprefix("vmlinuz-") for p in Path("/boot").glob("vmlinuz-*")}
     found |= {p.parent.name for p in Path("/lib/modules").glob("*/build")}
+    found |= {p.parent.name for p in Path("/lib/modules").glob("*/vmlinuz")}
     found |= {p.name for p in store().iterdir() if p.is_dir() and not p.name.startswith(".")}
     return sorted(found, key=version_key)
 
@@ -129,18 +131,18 @@ def _bootable(release: str) -> bool:
 
 def _describe(release: str) -> Kernel:
     own = store() / release
+    roots = (own, Path("/"))
     return Kernel(
         release=release,
-        vmlinuz=_first(own / "boot" / f"vmlinuz-{release}", Path(f"/boot/vmlinuz-{release}")),
+        vmlinuz=_first(
+            *(root / "boot" / f"vmlinuz-{release}" for root in roots),
+            *(root / "lib/modules" / release / "vmlinuz" for root in roots),
+        ),
         modules_dir=_first(
             own / "lib/modules" / release / "kernel", Path(f"/lib/modules/{release}/kernel"), parent=True
         ),
         build_tree=_build_tree(own, release),
-        debuginfo=_first(
-            own / "usr/lib/debug/boot" / f"vmlinux-{release}",
-            Path(f"/usr/lib/debug/boot/vmlinux-{release}"),
-            Path(f"/usr/lib/debug/lib/modules/{release}/vmlinux"),
-        ),
+        debuginfo=_first(*kernel_debug_paths(release, [root / "usr/lib/debug" for root in roots])),
     )
 
 

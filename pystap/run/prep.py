@@ -20,6 +20,10 @@ from pystap.run import kernels
 FLAVOUR = "cloud-amd64"
 REALTIME_FLAVOUR = "rt-amd64"
 EXACT = re.compile(r"^\d+\.\d+.*-[a-z0-9-]*amd64$")
+# Debian's kernels since 7.0: linux-image only depends on the packages that have the image and the modules.
+_IMAGE_PARTS = "binary|modules|base"
+_HEADER_PARTS = "headers|kbuild"  # of which neighbouring kernels share some
+_PACKAGE = re.compile(rf"^linux-(?:image|{_IMAGE_PARTS}|{_HEADER_PARTS})-(?:unsigned-)?(\d.*?)(?:-dbg|-unsigned)?$")
 UPDATE_HINT = "if it should be there, refresh the package lists: apt-get update"
 
 
@@ -104,22 +108,20 @@ def _missing(release: str, headers: bool, debuginfo: bool) -> list[str]:
     known = kernels.find(release) if release in kernels.releases() else None
     packages: list[str] = []
     if known is None or known.vmlinuz is None or known.modules_dir is None:
-        packages.append(f"linux-image-{release}")
+        packages += _with_parts(f"linux-image-{release}", _IMAGE_PARTS)
     if headers and (known is None or known.build_tree is None):
-        packages += _header_packages(release)
+        packages += _with_parts(f"linux-headers-{release}", _HEADER_PARTS)
     if debuginfo and (known is None or known.debuginfo is None):
         packages.append(f"linux-image-{release}-dbg")
     return packages
 
 
-def _header_packages(release: str) -> list[str]:
-    """The headers of one kernel come in three packages, the last two shared with its neighbours."""
-    package = f"linux-headers-{release}"
+def _with_parts(package: str, parts: str) -> list[str]:
+    """A package, and those of the same kernel that it depends on."""
     depends = _output(["apt-cache", "depends", package])
-    needed = re.findall(r"^\s*Depends: (linux-(?:headers|kbuild)-\S+)", depends, re.MULTILINE)
-    if not needed:
+    if "Depends:" not in depends:
         raise StapError(f"there is no package {package}; {UPDATE_HINT}")
-    return [package, *needed]
+    return [package, *re.findall(rf"^\s*Depends: (linux-(?:{parts})-\d\S+)", depends, re.MULTILINE)]
 
 
 def _fetch(release: str, packages: list[str]) -> None:
@@ -151,25 +153,42 @@ def _unpack(package: Path, root: Path) -> None:
 
 
 def _unpack_given(packages: list[Path]) -> None:
-    """Packages that were fetched by other means."""
-    for package in packages:
-        name = _output(["dpkg-deb", "-f", str(package), "Package"]).strip()
-        release = re.sub(r"^linux-(image|headers)-|-(dbg|unsigned)$", "", name)
-        if not EXACT.match(release):
-            raise StapError(f"{package.name} is package {name}, not a kernel's image, headers or debug symbols")
-        with tempfile.TemporaryDirectory(dir=kernels.store(), prefix=".fetch-") as work:
-            _unpack(package, Path(work, "root"))
-            _relocate(Path(work, "root"), kernels.store() / release)
-            _move(Path(work, "root"), kernels.store() / release)
+    """Packages that were fetched by other means; what neighbouring kernels share goes to each of those given."""
+    versions = {package: _version(package) for package in packages}
+    releases = sorted({version for version in versions.values() if EXACT.match(version)})
+    for package, version in versions.items():
+        users = [r for r in releases if r == version or (version not in releases and r.startswith(f"{version}-"))]
+        if not users:
+            raise StapError(f"{package.name} serves several kernels: give it together with the headers of one")
+        for release in users:
+            with tempfile.TemporaryDirectory(dir=kernels.store(), prefix=".fetch-") as work:
+                _unpack(package, Path(work, "root"))
+                _relocate(Path(work, "root"), kernels.store() / release)
+                _move(Path(work, "root"), kernels.store() / release)
+    for release in releases:
         print(_summary(release))
 
 
+def _version(package: Path) -> str:
+    """The release that a package is for, or the beginning of those that share it."""
+    name = _output(["dpkg-deb", "-f", str(package), "Package"]).strip()
+    match = _PACKAGE.match(name)
+    if match is None:
+        raise StapError(f"{package.name} is package {name}, not a kernel's image, headers or debug symbols")
+    return match[1].removesuffix("-common").removesuffix("-common-rt")
+
+
 def _relocate(root: Path, target: Path) -> None:
-    """The headers include each other by absolute path, as if they were installed; their links are relative already."""
+    """Gives headers, which name each other by absolute path, the paths here, and modules the folder of all kernels."""
     for makefile in root.glob("usr/src/linux-headers-*/Makefile"):
         text = makefile.read_text()
-        if text.startswith("include /usr/src/"):
-            makefile.write_text(text.replace("include /usr/src/", f"include {target}/usr/src/"))
+        moved = re.sub(r"^(include |KBUILD_OUTPUT=)/usr/src/", rf"\g<1>{target}/usr/src/", text, flags=re.MULTILINE)
+        if moved != text:
+            makefile.write_text(moved)
+    merged = root / "usr/lib/modules"  # where /lib is a link to /usr/lib
+    if merged.is_dir():
+        shutil.copytree(merged, root / "lib/modules", symlinks=True, copy_function=os.replace, dirs_exist_ok=True)
+        shutil.rmtree(merged)
 
 
 def _move(root: Path, target: Path) -> None:
