@@ -149,13 +149,12 @@ def _keep(work: Path, trial: Path, tree: Path, runtime: Path, identity: str) -> 
     compile_line, *after_compile = _commands(trial / ".trial.o.cmd")
     link_line, *after_link = _commands(trial / ".trial.ko.cmd")
     compiler, included = _split_compiler(compile_line, trial)
-    real = str(trial)
     facts = {
         "tree": str(tree.resolve()),
         "compiler": compiler,
-        "after_compile": [a[:-1] for a in after_compile if real in a[-1]],
-        "linker": [w for w in _without_output(link_line) if not w.startswith(real)],
-        "after_link": [a[:-1] for a in after_link if real in a[-1]],
+        "after_compile": [a[:-1] for a in after_compile if _of_trial(a[-1], trial)],
+        "linker": [w for w in _without_output(link_line) if not _of_trial(w, trial)],
+        "after_link": [a[:-1] for a in after_link if _of_trial(a[-1], trial)],
         "identity": identity,
     }
     (work / "capabilities.h").write_text(capabilities.header(tree))
@@ -194,11 +193,18 @@ def _split_compiler(line: list[str], trial: Path) -> tuple[list[str], list[str]]
     for word in words:
         if word == "-include":
             included.append(next(words))
-        elif word not in _DROPPED and word != "-c" and not word.startswith((*_NAMES, str(trial))):
+        elif word not in _DROPPED and word != "-c" and not word.startswith(_NAMES) and not _of_trial(word, trial):
             arguments.append(word)
-    arguments += ['-DKBUILD_BASENAME="stap"', '-DKBUILD_MODNAME="stap"', "-D__KBUILD_MODNAME=kmod_stap"]
+    prefix = "kmod_" if "-D__KBUILD_MODNAME=kmod_trial" in line else ""  # newer kernels have none
+    arguments += ['-DKBUILD_BASENAME="stap"', '-DKBUILD_MODNAME="stap"', f"-D__KBUILD_MODNAME={prefix}stap"]
     arguments += ['-DKBUILD_MODFILE="stap"', "-Winvalid-pch"]
     return arguments, included
+
+
+def _of_trial(word: str, trial: Path) -> bool:
+    """Whether a word is a file of the trial module; kbuild names them from there since v6.13 (13b25489b6f8)."""
+    path = Path(os.path.normpath(trial / word))
+    return path.is_relative_to(trial) and path.is_file()
 
 
 def _without_output(line: list[str]) -> list[str]:
