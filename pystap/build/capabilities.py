@@ -68,6 +68,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_PDE_DATA", InHeader("include/linux/proc_fs.h", r"\bpde_data\(")),
     # relay writes what a channel's callbacks lack into them (until v5.11, 023542f48b57)
     ("STAP_HAVE_RELAY_CONST_CALLBACKS", InHeader("include/linux/relay.h", r"const struct rchan_callbacks \*cb")),
+    # subbuf_start() is told the padding of the sub-buffer before (until v6.17)
+    ("STAP_HAVE_RELAY_PADDING", InHeader("include/linux/relay.h", r"\bsize_t prev_padding\);")),
     ("STAP_HAVE_FTRACE_REGS", InHeader("include/linux/ftrace.h", r"struct ftrace_regs \*")),
     # many functions put into a filter at once (v5.18, 4f554e955614)
     ("STAP_HAVE_FTRACE_SET_FILTER_IPS", Exported("ftrace_set_filter_ips")),

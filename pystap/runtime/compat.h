@@ -17,6 +17,9 @@
 #include <linux/string.h>
 #include <linux/timer.h>
 #include <linux/uprobes.h>
+#if __has_include(<linux/hex.h>)
+#include <linux/hex.h>	/* bin2hex() was in kernel.h, which includes it no more (7.x) */
+#endif
 
 /* --- strings ------------------------------------------------------------------------------------------- */
 
@@ -176,6 +179,14 @@ static __always_inline const union fpregs_state *stap_saved_vectors(struct task_
 	return &task->thread.fpu.state;
 #endif
 }
+#endif
+
+/* --- relay ----------------------------------------------------------------------------------------------- */
+
+#if STAP_HAVE_RELAY_PADDING
+#define STAP_RELAY_PADDING , size_t padding
+#else
+#define STAP_RELAY_PADDING
 #endif
 
 /* --- tasks ----------------------------------------------------------------------------------------------- */

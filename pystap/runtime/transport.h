@@ -140,7 +140,7 @@ static int stap_relay_remove(struct dentry *dentry)
 	return 0;
 }
 
-static int stap_relay_subbuf_start(struct rchan_buf *buf, void *subbuf, void *previous, size_t padding)
+static int stap_relay_subbuf_start(struct rchan_buf *buf, void *subbuf, void *previous STAP_RELAY_PADDING)
 {
 	return READ_ONCE(stap_transport_overwrite) || !relay_buf_full(buf);
 }
