@@ -15,7 +15,14 @@ from pystap.debuginfo.ctype import Struct, find_member, offset_of
 from pystap.debuginfo.damage import reading
 from pystap.debuginfo.elf import SHT_RELA, SHT_SYMTAB, STT_OBJECT, Elf, Section
 from pystap.debuginfo.extracted import fingerprint
-from pystap.debuginfo.symtab import KernelSymbol, NameTable, SymbolTable, kernel_symbols, read_proc_kallsyms
+from pystap.debuginfo.symtab import (
+    KernelSymbol,
+    NameTable,
+    SymbolTable,
+    kernel_symbols,
+    read_proc_kallsyms,
+    with_data,
+)
 from pystap.diagnostics import StapError, Unresolved
 
 _R_X86_64_64 = 1
@@ -28,17 +35,17 @@ def from_image(source: Path, store: Path) -> Path:
     from pystap.debuginfo.compressed import kernel_image
 
     elf = Elf.open(source) if _is_elf(source) else Elf(kernel_image(source.read_bytes()), str(source))
-    text = elf.section(".text")
+    text, constants = elf.section(".text"), elf.section(".rodata")
     names = [(s.value, _letter(elf, s.section, s.binding), s.name) for s in elf.symbols() if s.kind < 3 and s.section]
-    if not names and text is not None:
-        names = kallsyms.decode(elf.contents(".rodata") or b"", text.address) or []
-    symbols = kernel_symbols(elf, names)
+    if not names and text is not None and constants is not None:
+        names = kallsyms.decode(elf.contents(".rodata") or b"", text.address, constants.address) or []
+    symbols = kernel_symbols(elf, with_data(names))
     return _write(store, elf.build_id() or fingerprint(source), elf, symbols, elf.contents(".BTF"))
 
 
 def from_running(store: Path) -> Path:
     """What the running kernel says of itself; without privilege the addresses are hidden, names are not."""
-    names = read_proc_kallsyms(Path("/proc/kallsyms").read_text())
+    names = with_data(read_proc_kallsyms(Path("/proc/kallsyms").read_text()))
     symbols = [KernelSymbol(name, address, letter) for address, letter, name in names]
     return _write(store, fingerprint(Path("/sys/kernel")), None, symbols, Path("/sys/kernel/btf/vmlinux").read_bytes())
 

@@ -1,6 +1,7 @@
 """The kernel's own symbol table (kallsyms) out of a stripped vmlinux: the only full list of names in a Debian image.
 
-Layouts: before 6.4 the offsets come before the names, from 6.4 on after the token tables.
+Layouts: before 6.4 the offsets come before the names, from 6.4 on after the token tables. Since 7.x (seen in 7.3) all is
+aligned to 4 instead of 8, and an offset is relative to where it stands itself.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ class _Tables:
     after: int  # past kallsyms_token_index
 
 
-def decode(rodata: bytes, anchor: int) -> list[tuple[int, str, str]] | None:
-    """(address, type letter, name) of every symbol; `anchor` is _text's address. None where no layout fits."""
+def decode(rodata: bytes, anchor: int, place: int = 0) -> list[tuple[int, str, str]] | None:
+    """(address, type letter, name) of every symbol, or None where no layout fits.
+
+    `anchor` is _text's address, `place` that of `rodata`.
+    """
     tables = _find_tables(rodata)
     if tables is None:
         return None
     names = _names(rodata, tables)
-    for start, base_at in _offset_candidates(tables):
-        addresses = _addresses(rodata, start, base_at, tables.count)
+    own_offsets = _own_offsets(rodata, tables.after, tables.count, place)
+    based = (_addresses(rodata, start, base_at, tables.count) for start, base_at in _offset_candidates(tables))
+    for addresses in (own_offsets, *based):
         if addresses is not None and _plausible(names, addresses, anchor):
             return [(address, *name) for address, name in zip(addresses, names, strict=True)]
     return None
@@ -53,10 +58,10 @@ def _token_table_start(data: bytes, digits: int) -> int | None:
     at = digits
     for _ in range(ord("0")):
         at = data.rfind(b"\0", 0, at - 1) + 1
-    # tokens of one byte or more; the table is aligned to 8 after padding of NULs
-    while at % 8 and data[at - 1] != 0 and digits - at < 4096:
+    # tokens of one byte or more; the table is aligned after padding of NULs
+    while at % 4 and data[at - 1] != 0 and digits - at < 4096:
         at -= 1
-    return at if at % 8 == 0 else None
+    return at if at % 4 == 0 else None
 
 
 def _before_tokens(data: bytes, start: int) -> _Tables | None:
@@ -65,28 +70,32 @@ def _before_tokens(data: bytes, start: int) -> _Tables | None:
         stop = data.index(b"\0", end)
         tokens.append(data[end:stop])
         end = stop + 1
-    index = (end + 7) & ~7
-    if (
-        struct.unpack_from("<H", data, index)[0] != 0
-        or struct.unpack_from("<H", data, index + 2)[0] != len(tokens[0]) + 1
-    ):
+    index = _token_index(data, end, len(tokens[0]) + 1)
+    if index is None:
         return None
     for begin, count in (*_markers(data, start), *_markers_before_sequences(data, start)):
         found = _names_before(data, begin, count)
         if found is not None:
-            return _Tables(found[1], found[0] - 8, found[0], tokens, index + 512)
+            return _Tables(found[1], found[0] - found[2], found[0], tokens, index + 512)
     return None
 
 
-def _names_before(data: bytes, begin: int, count: int) -> tuple[int, int] | None:
-    """The names that `count` markers at `begin` are about: (start, number of symbols)."""
+def _token_index(data: bytes, end: int, second: int) -> int | None:
+    """Where the positions of the tokens stand, the second of which is known, behind the tokens."""
+    for index in ((end + 7) & ~7, (end + 3) & ~3):
+        if struct.unpack_from("<HH", data, index) == (0, second):
+            return index
+    return None
+
+
+def _names_before(data: bytes, begin: int, count: int) -> tuple[int, int, int] | None:
+    """The names that `count` markers at `begin` are about: (start, number of symbols, bytes of that number)."""
     (last,) = struct.unpack_from("<I", data, begin + 4 * (count - 1))
-    for names in range((begin - last) & ~7, begin - last - 256 * 600, -8):
-        if names < 8:
-            break
-        (symbols,) = struct.unpack_from("<I", data, names - 8)
-        if (symbols + 255) // 256 == count and _ends_at(data, names, last, symbols - 256 * (count - 1), begin):
-            return names, symbols
+    for names in range((begin - last) & ~3, max(begin - last - 256 * 600, 8), -4):
+        for width in (8, 4):
+            (symbols,) = struct.unpack_from("<I", data, names - width)
+            if (symbols + 255) // 256 == count and _ends_at(data, names, last, symbols - 256 * (count - 1), begin):
+                return names, symbols, width
     return None
 
 
@@ -164,6 +173,14 @@ def _addresses(data: bytes, start: int, base_at: int, count: int) -> list[int] |
     if sum(1 for k in offsets if k < 0) > count // 2:  # CONFIG_KALLSYMS_ABSOLUTE_PERCPU: negative ones are relative
         return [k if k >= 0 else base - 1 - k for k in offsets]
     return [base + (k & 0xFFFFFFFF) for k in offsets]
+
+
+def _own_offsets(data: bytes, start: int, count: int, place: int) -> list[int] | None:
+    """Addresses where each offset counts from its own place."""
+    offsets = array("i", data[start : start + 4 * count])
+    if len(offsets) < count:
+        return None
+    return [place + start + 4 * k + offset for k, offset in enumerate(offsets)]
 
 
 def _plausible(names: list[tuple[str, str]], addresses: list[int], anchor: int) -> bool:

@@ -277,6 +277,13 @@ def module_symbols(module: Elf) -> list[KernelSymbol]:
     return out
 
 
+def with_data(names: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    """The same with variables as such: 6.16 and later mark .data as code, and kallsyms with it."""
+    data = _ranges({name: address for address, _, name in names}, (("_sdata", "_edata"),))
+    wrong = {letter: "D" if letter.isupper() else "d" for letter in _FUNCTION_TYPES}
+    return [(at, wrong.get(letter, letter) if _within(at, data) else letter, name) for at, letter, name in names]
+
+
 def read_proc_kallsyms(text: str) -> list[tuple[int, str, str]]:
     """(address, letter, name) of the kernel itself from /proc/kallsyms; addresses may be hidden (0)."""
     fields = (line.split() for line in text.splitlines() if "[" not in line)
