@@ -1,7 +1,7 @@
 """The kernel's own symbol table (kallsyms) out of a stripped vmlinux: the only full list of names in a Debian image.
 
-Layouts: before 6.4 the offsets come before the names, from 6.4 on after the token tables. Since 7.x (seen in 7.3) all is
-aligned to 4 instead of 8, and an offset is relative to where it stands itself.
+Layouts: before 6.4 the offsets come before the names, from 6.4 on after the token tables. Newer kernels (7.3) align all
+of it to 4 instead of 8, and an offset is relative to where it stands itself.
 """
 
 from __future__ import annotations
