@@ -38,7 +38,7 @@ torture-debug:
 	@scripts/debug-kernel
 	PYSTAP_TORTURE=debug $(PYTEST) -v tests/torture --timeout 3600
 	PYSTAP_KERNELS=6.1-debug $(PYTEST) -v tests/vm/test_families.py tests/vm/test_engines.py tests/vm/test_procfs.py \
-		tests/vm/test_nmi.py tests/vm/test_losses.py --timeout 3600
+		tests/vm/test_nmi.py tests/vm/test_losses.py tests/vm/test_everywhere.py tests/vm/test_limits.py -m "not slow" --timeout 3600
 
 docs:
 	.venv/bin/python -m pystap.docs docs-out
