@@ -70,6 +70,8 @@ TABLE: tuple[tuple[str, InHeader | Exported], ...] = (
     ("STAP_HAVE_RELAY_CONST_CALLBACKS", InHeader("include/linux/relay.h", r"const struct rchan_callbacks \*cb")),
     # subbuf_start() is told the padding of the sub-buffer before (until v6.17)
     ("STAP_HAVE_RELAY_PADDING", InHeader("include/linux/relay.h", r"\bsize_t prev_padding\);")),
+    # __trace_puts() is told a length, and is in kernel.h (not in 7.3)
+    ("STAP_HAVE_TRACE_PUTS_LENGTH", InHeader("include/linux/kernel.h", r"\b__trace_puts\([^;]*, int size\);")),
     ("STAP_HAVE_FTRACE_REGS", InHeader("include/linux/ftrace.h", r"struct ftrace_regs \*")),
     # many functions put into a filter at once (v5.18, 4f554e955614)
     ("STAP_HAVE_FTRACE_SET_FILTER_IPS", Exported("ftrace_set_filter_ips")),

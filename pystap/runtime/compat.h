@@ -181,6 +181,16 @@ static __always_inline const union fpregs_state *stap_saved_vectors(struct task_
 }
 #endif
 
+/* Not the kernel's own macro: a module that has it is taken for one under debugging, with a banner in the log. */
+static __always_inline void stap_trace_puts(const char *text)
+{
+#if STAP_HAVE_TRACE_PUTS_LENGTH
+	__trace_puts(_THIS_IP_, text, strlen(text));
+#else
+	__trace_puts(_THIS_IP_, text);
+#endif
+}
+
 /* --- relay ----------------------------------------------------------------------------------------------- */
 
 #if STAP_HAVE_RELAY_PADDING
