@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pystap import cli
+from pystap import cli, paths
 from tests.support.kernels import Guests, available
 
 pytestmark = pytest.mark.vm
@@ -21,6 +21,7 @@ LEFT_OUT = re.compile(
     r"|set_.*|raise|[mu]delay|dump_stack|speculat.*|commit|discard|.*queue.*|json.*|prometheus.*|metric.*|qs.*"
     r"|delete_.*|start_stopwatch|stop_stopwatch|reset_stopwatch|read_stopwatch.*|randint|isinstr|kfailed)$"
 )
+OF_MODULES = ("nfs", "nfs_proc", "nfsd", "sunrpc", "scsi")  # which the kernel that watches itself has not
 DECLARED = re.compile(r"(?P<name>\w+):(?P<result>\w+) \((?P<parameters>.*?)\)(?P<tags>.*)")
 GROUP = 60
 # Points in each context; show_regs is called from NMIs where the backtraces of all CPUs are asked for.
@@ -35,12 +36,18 @@ BUSY = "(while :; do cat /proc/self/maps > /dev/null; done) & a=$!; (while :; do
 COMMAND = f"{BUSY}; for i in $(seq ROUNDS); do echo l > /proc/sysrq-trigger; done; kill $a $b\n"
 
 
-def calls(listed: str) -> list[str]:
+def missing() -> set[str]:
+    """Functions that the kernel that watches itself has no types for: it is without modules."""
+    texts = [(paths.tapsets() / f"linux/{name}.stp").read_text() for name in OF_MODULES]
+    return {n for text in texts for n in re.findall(r"^(?:@\w+ )?function (\w+)", text, re.M)}
+
+
+def calls(listed: str, left_out: set[str]) -> list[str]:
     """Statements that call each function, and print what it gives."""
     found = []
     for line in listed.splitlines():
         row = DECLARED.fullmatch(line)
-        if row is None or "guru" in row["tags"] or LEFT_OUT.match(row["name"]):
+        if row is None or "guru" in row["tags"] or LEFT_OUT.match(row["name"]) or row["name"] in left_out:
             continue
         kinds = [p.partition(":")[2] for p in row["parameters"].split(", ") if p]
         call = f"{row['name']}({', '.join('text' if kind == 'string' else 'number' for kind in kinds)})"
@@ -49,9 +56,9 @@ def calls(listed: str) -> list[str]:
     return found
 
 
-def script(listed: str) -> str:
+def script(listed: str, left_out: set[str]) -> str:
     """Each hit calls one group of them, with the next argument when all groups have had the last one, and so once."""
-    statements = calls(listed)
+    statements = calls(listed, left_out)
     groups = [statements[k : k + GROUP] for k in range(0, len(statements), GROUP)]
     branches = [f"if (turn == {k}) {{ {' '.join(group)} }}" for k, group in enumerate(groups)]
     probes = [
@@ -80,7 +87,7 @@ def test_functions_in_every_context(
     assert kernel is not None
     assert cli.main(["--dump-functions", "-r", series]) == 0
     source = tmp_path / "everywhere.stp"
-    source.write_text(script(capsys.readouterr().out))
+    source.write_text(script(capsys.readouterr().out, missing() if kernel.watched else set()))
     options = ["-DMAXSKIPPED=100000000", "-DMAXACTION=1000000", "-DSTP_NO_OVERLOAD", "-DMINSTACKSPACE=512"]
     status = cli.main(["-g", "-p4", "-w", "-r", series, *options, str(source)])
     built = capsys.readouterr()
