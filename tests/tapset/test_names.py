@@ -21,7 +21,8 @@ HEADERS = (  # what can be included together
     "linux/shm linux/signal linux/stat linux/sem linux/wait linux/msg linux/mman linux/sound linux/xattr"
     " linux/resource linux/fcntl linux/futex linux/keyctl linux/inotify linux/mempolicy linux/kcmp linux/seccomp"
     " linux/membarrier linux/perf_event linux/random linux/module linux/kexec linux/ioprio linux/userfaultfd"
-    " asm/prctl linux/sched linux/timerfd linux/eventpoll linux/reboot linux/quota linux/fanotify linux/time",
+    " asm/prctl linux/sched linux/timerfd linux/eventpoll linux/reboot linux/quota linux/fanotify linux/time"
+    " linux/netlink",
 )
 PREFIXES = {
     "tapset_sock_prot_num2str": "IPPROTO_", "tapset_sock_fam_num2str": "AF_", "tapset_sock_type_num2str": "SOCK_",

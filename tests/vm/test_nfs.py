@@ -70,6 +70,7 @@ def expected(version: int, ino: str, dev: str, _: str) -> list[str]:
         f"{client}.read_setup {version} 127.0.0.1 8192 at 0",
         f"{client}.read_done {version} 5000 5000",
         f"{client}.lookup {version} 127.0.0.1 6 missing",
+        f"{client}.lookup.return -2 (ENOENT)",
         f"{client}.remove {version} 127.0.0.1 6 renamed",
         f"{client}.rename_done {version} 0",
         f"{server}.lookup {version} 127.0.0.1 proto=6 missing 7 uid=0 gid=0",
