@@ -177,9 +177,8 @@ def walk(dwarf: Sections, scan: Callable[[Sections, list[int]], list[T]]) -> Ite
     parts = [offsets[k : k + size] for k in range(0, len(offsets), size)]
     progress = _Progress(dwarf.name, len(parts))
     with ProcessPoolExecutor(2, initializer=_open_worker, initargs=(dwarf.name, dwarf.whole_paths)) as pool:
-        done = pool.map(partial(_in_worker, scan), parts)
         try:
-            for number, entries in enumerate(done, 1):
+            for number, entries in enumerate(pool.map(partial(_in_worker, scan), parts), 1):
                 progress.show(number)
                 yield entries
         except BrokenExecutor:
