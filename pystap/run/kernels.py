@@ -91,6 +91,8 @@ def find(release: str = "") -> Kernel:
     matching = [r for r in known if _matches(r, wanted)]
     if not release and not matching:
         matching = known
+    if not known and not release:
+        raise StapError("no kernel to boot; fetch one with: pystap-prep")
     if not matching:
         have = f" (there are: {', '.join(known)})" if known else ""
         raise StapError(f"no kernel {wanted} to boot{have}; fetch it with: pystap-prep {wanted}")

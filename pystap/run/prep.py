@@ -45,9 +45,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "release",
         nargs="*",
-        default=[kernels.DEFAULT_SERIES],
+        default=[],
         help="a release (6.1.0-56-cloud-amd64), the beginning of one (6.12: its newest cloud kernel, "
-        f"6.12-rt: the newest with PREEMPT_RT), or package files (*.deb); default: {kernels.DEFAULT_SERIES}",
+        f"6.12-rt: the newest with PREEMPT_RT), or package files (*.deb); "
+        f"default: {kernels.DEFAULT_SERIES}, or the kernel of this Debian where it has no {kernels.DEFAULT_SERIES}",
     )
     parser.add_argument("--debuginfo", action="store_true", help="fetch the debug symbols as well (about 300 MB)")
     parser.add_argument("--no-headers", action="store_true", help="fetch the image only")
@@ -64,8 +65,7 @@ def _prepare(options: argparse.Namespace) -> None:
     if packages:
         _unpack_given(packages)
         return
-    for word in options.release:
-        release = resolve(word)
+    for release in [resolve(word) for word in options.release] or [_default()]:
         _fetch(release, _missing(release, headers=not options.no_headers, debuginfo=options.debuginfo))
         if options.debuginfo:
             _index(release)
@@ -95,6 +95,18 @@ def resolve(wanted: str) -> str:
     if not numbered:
         raise StapError(f"Debian's archive has no {flavour} kernel {series}; {UPDATE_HINT}")
     return max(numbered, key=kernels.version_key)
+
+
+def _default() -> str:
+    """The newest of the series that --vm prefers, or the one that this Debian itself runs on."""
+    try:
+        return resolve(kernels.DEFAULT_SERIES)
+    except StapError:
+        depends = _output(["apt-cache", "depends", f"linux-image-{FLAVOUR}"])
+        found = re.search(r"Depends: linux-image-(\d\S+)", depends)
+        if found is None:
+            raise
+        return found[1]
 
 
 def _summary(release: str) -> str:

@@ -86,3 +86,58 @@ def test_a_series_with_preempt_rt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prep, "_output", lambda command: asked.append(command) or "linux-image-6.1.0-56-rt-amd64 - x")
     assert prep.resolve("6.1-rt") == "6.1.0-56-rt-amd64"
     assert asked[0][-1] == r"^linux-image-6\.1[.+-].*rt-amd64$"
+
+
+def test_a_kernel_in_several_packages(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Debian's since 7.0: image, modules and base each have a package, and /lib is a link to /usr/lib."""
+    modules = f"usr/lib/modules/{RELEASE}"
+    tree = f"usr/src/linux-headers-{RELEASE}"
+    made = [
+        package(tmp_path, f"linux-binary-{RELEASE}", {f"{modules}/vmlinuz": "image"}),
+        package(tmp_path, f"linux-modules-{RELEASE}", {f"{modules}/kernel/net/a-b.ko": "x"}),
+        package(tmp_path, f"linux-base-{RELEASE}", {f"{modules}/config": "CONFIG_X=y"}),
+        package(
+            tmp_path,
+            f"linux-headers-{RELEASE}",
+            {f"{tree}/Makefile": f"KBUILD_OUTPUT=/{tree}\ninclude /usr/src/linux-headers-9.9.9+test-common/Makefile\n"},
+        ),
+        package(tmp_path, "linux-headers-9.9.9+test-common", {"usr/src/linux-headers-9.9.9+test-common/Makefile": "x"}),
+        package(tmp_path, "linux-kbuild-9.9.9+test", {"usr/lib/linux-kbuild-9.9.9+test/fixdep": "x"}),
+    ]
+    assert prep.main(made) == 0
+    own = cache / "kernels" / RELEASE
+    kernel = kernels.find("9.9")
+    assert kernel.vmlinuz == own / "lib/modules" / RELEASE / "vmlinuz"
+    assert kernel.module("a_b") == own / "lib/modules" / RELEASE / "kernel/net/a-b.ko"
+    assert (own / tree / "Makefile").read_text() == (
+        f"KBUILD_OUTPUT={own}/{tree}\ninclude {own}/usr/src/linux-headers-9.9.9+test-common/Makefile\n"
+    )
+    assert (own / "usr/src/linux-headers-9.9.9+test-common/Makefile").is_file()
+    assert (own / "usr/lib/linux-kbuild-9.9.9+test/fixdep").is_file()
+    assert capsys.readouterr().out.count(RELEASE + ": image") == 1
+
+
+def test_shared_headers_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prep.main([package(tmp_path, "linux-kbuild-9.9.9+test", {"usr/lib/x": ""})]) == 1
+    assert "give it together with the headers of one" in capsys.readouterr().err
+
+
+def test_the_packages_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = f"""linux-image-{RELEASE}
+  PreDepends: linux-base
+ |Depends: dracut
+  Depends: linux-base-{RELEASE}
+  Depends: linux-binary-{RELEASE}
+  Depends: linux-modules-{RELEASE}
+"""
+    monkeypatch.setattr(prep, "_output", lambda command: listed)
+    parts = prep._with_parts(f"linux-image-{RELEASE}", prep._IMAGE_PARTS)
+    assert parts == [f"linux-{part}-{RELEASE}" for part in ("image", "base", "binary", "modules")]
+
+
+def test_the_default_is_this_debian_s_kernel_where_there_is_no_6_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def output(command: list[str]) -> str:
+        return f"linux-image-cloud-amd64\n  Depends: linux-image-{RELEASE}\n" if "depends" in command else ""
+
+    monkeypatch.setattr(prep, "_output", output)
+    assert prep._default() == RELEASE
