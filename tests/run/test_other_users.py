@@ -35,6 +35,7 @@ try "the lock" cat /proc/vmallocinfo
 try kallsyms sh -c "grep -v '^0* ' /proc/kallsyms"
 try parameters sh -c "echo 1 > /sys/module/$(basename $files)/parameters/_buffer_mb"
 """
+WAIT = "until ls /proc/systemtap/*/shown > /dev/null 2>&1; do sleep 0.1; done"
 OWN = """
 probe begin { println("begun") }
 probe procfs("hidden").read { $value = "secret" } probe procfs("hidden").write { println("written ", $value) }
@@ -63,7 +64,7 @@ def test_what_somebody_without_rights_comes_to(guests: Guests, series: str) -> N
     guest = guests.get(series)
     guest.put("/tmp/attacks", ATTACKS.replace("RUNNER", RUNNER).encode(), 0o755)
     setting = "rm -rf /tmp/user; mkdir /tmp/user; chown 1234 /tmp/user; sysctl -q -w kernel.kptr_restrict=1"
-    run = f"{RUNNER} -T 20 /tmp/own.ko > /tmp/said 2>&1 & sleep 0.5"
+    run = f"{RUNNER} -T 60 /tmp/own.ko > /tmp/said 2>&1 & {WAIT}"
     with keeps_quiet(guest):
         done = guests.sh(
             series,
