@@ -73,6 +73,11 @@ def _at_address(address: int, length: int, writes_only: bool) -> DataSite:
 def _at_symbol(request: Request, name: str, length: int | None, writes_only: bool) -> DataSite:
     table = request.target.symbols()
     symbol, anchor = table.lookup(name), table.lookup(ANCHOR)
+    if symbol is None and table.lookup("_stext") is None:
+        raise Unresolved(
+            f"no addresses of variables: the symbol table in the image of kernel {request.target.release} "
+            "has a layout that pystap does not know"
+        )
     if symbol is None or anchor is None:
         raise Unresolved(f"no data symbol '{name}' in the kernel", table.similar(name, 5))
     if symbol.is_function:
