@@ -13,7 +13,6 @@ from pystap.debuginfo import dw
 from pystap.debuginfo.btf import Btf
 from pystap.debuginfo.ctype import CType, Enum, FunctionType, Struct, size_of, spell, strip
 from pystap.debuginfo.dwarf_types import Types
-from pystap.debuginfo.elf import Elf
 from pystap.debuginfo.sections import Sections
 from pystap.diagnostics import Unresolved
 from tests.support.cc import compile_c
@@ -76,9 +75,11 @@ def btf() -> Btf:
     if shutil.which("pahole") is None:
         pytest.skip("needs pahole (apt install pahole)")
     path = Path(shutil.copy(compile_c(SOURCE, "-gdwarf-4", "-O1", link=False), "/tmp/pystap-btf.o"))
-    subprocess.run(["pahole", "-J", "--btf_gen_floats", str(path)], check=True, capture_output=True)
-    blob = Elf.open(path).contents(".BTF")
-    assert blob is not None
+    made = path.with_suffix(".btf")  # into the object itself newer ones write with llvm-objcopy alone
+    command = ["pahole", "-J", "--btf_gen_floats", f"--btf_encode_detached={made}", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    blob = made.read_bytes()
+    made.unlink()
     path.unlink()
     return Btf(blob)
 
