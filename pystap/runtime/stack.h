@@ -100,7 +100,7 @@ static __maybe_unused noinline u32 stap_stack_task(struct stap_context *c, u64 a
 
 static __maybe_unused noinline u32 stap_stack_user(struct stap_context *c, unsigned long *table, u32 size)
 {
-	const struct pt_regs *regs = stap_user_registers(c);
+	struct pt_regs *regs = (struct pt_regs *)stap_user_registers(c);	/* what reads them takes no const */
 	unsigned long frame[2], at;
 	u32 count = 0;
 
