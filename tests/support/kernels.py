@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pystap import paths
+from pystap.build import capabilities
 from pystap.diagnostics import StapError
 from pystap.run import binaries, kernels
 from pystap.run.kernels import Kernel
@@ -114,9 +115,13 @@ class Guests:
 
 
 def build_module(source: Path, work: Path, kernel: Kernel) -> Path:
-    """Builds a hand-written module (a directory with a Kbuild file) by the kernel's own make; returns the .ko."""
+    """Builds a hand-written module (a directory with a Kbuild file) by the kernel's own make; returns the .ko.
+
+    It may include capabilities.h and, by $(STAP_RUNTIME), the runtime.
+    """
     assert kernel.build_tree is not None
     shutil.copytree(source, work, dirs_exist_ok=True)
+    (work / "capabilities.h").write_text(capabilities.header(kernel.build_tree))
     command = ["make", "-s", "-C", str(kernel.build_tree), f"M={work}", f"STAP_RUNTIME={paths.runtime()}", "modules"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A module as pystap would generate it, with handlers written by hand: what pass 5 is tested with. */
+#include "capabilities.h"	/* what the kernel offers, as in a module of pystap */
 #include "kernel.h"
+#include "compat.h"
 #include "protocol.h"
 #include "state.h"
 #include "format.h"
