@@ -355,12 +355,13 @@ def test_attached_to_a_process(bench: Bench) -> None:
             printf("%s %d %d\\n", ppfunc(), $return, target() == pid())
         }
         probe process.end { printf("end %s\\n", execname()); exit() }
+        probe timer.ms(20) { if (!armed++) system("kill -USR1 " . sprint(target())) }
+        global armed
     """
     module = bench.compile(script, "-x", "1")
     guest = bench.guest()
     guest.put("/tmp/x.ko", module.read_bytes())
-    start = f"{bench.programs}/deep > /dev/null & echo $! > /tmp/deep.pid; sleep 0.3; (sleep 1.5; kill -USR1 $!) &"
-    done = guest.sh(f"{start} {RUNNER} -x $(cat /tmp/deep.pid) /tmp/x.ko", timeout=60)
+    done = guest.sh(f"{bench.programs}/deep > /dev/null & sleep 0.3; {RUNNER} -x $! /tmp/x.ko", timeout=60)
     lines = done.stdout.decode().splitlines()
     assert sorted(lines[:2]) == ["begin deep 1", "deep 1"]
     assert lines[2:] == ["bottom 3 1", "end deep"]
