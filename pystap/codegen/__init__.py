@@ -313,6 +313,8 @@ def _defines(unit: Unit, options: Options, needed: Depth) -> list[tuple[str, str
         defines.setdefault("STAP_SUPPRESS_HANDLER_ERRORS", "1")
     if options.suppress_time_limits:
         defines.setdefault("STAP_SUPPRESS_TIME_LIMITS_ENABLE", "1")
+    if options.privilege == "stapusr":
+        defines["STAP_ONLY_OWN"] = "1"
     defines.setdefault("MAXNESTING", str(needed.levels + (10 if unit.recursive else 0)))
     per_nesting = f" + MAXNESTING * {needed.per_nesting}" if needed.per_nesting else ""
     strings = needed.strings + key_strings(unit.variables, _named_globals(unit.module))

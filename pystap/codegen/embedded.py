@@ -67,6 +67,8 @@ def _start(write: Writer, function: ir.Function, copies: bool) -> None:
         write(f"stap_assign(S->{names.local(parameter)}, {names.argument(parameter)});")
     if function.result == "string":
         write("STAP_RETVALUE[0] = 0;")
+    if "myproc-unprivileged" in function.tags:
+        write("STAP_OWN_PROCESS_ONLY();")
 
 
 def _texts(function: ir.Function) -> list[str]:

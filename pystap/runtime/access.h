@@ -103,7 +103,7 @@ static noinline __cold bool stap_fault_in(u64 address, size_t size)
 /* A kernel thread's borrowed address space is nobody's. */
 static noinline bool stap_read_user(void *to, u64 address, size_t size)
 {
-	if (!stap_user_range(address, size) || !current->mm)
+	if (!stap_user_range(address, size) || !current->mm || !stap_is_mine())
 		return false;
 	if (likely(copy_from_user_nofault(to, (const void __user *)address, size) == 0))
 		return true;
@@ -287,7 +287,7 @@ static __always_inline struct pt_regs *stap_user_registers(struct stap_context *
 		return c->uregs;
 	if (c->regs && user_mode(c->regs))
 		return c->regs;
-	return current->mm ? task_pt_regs(current) : NULL;
+	return current->mm && stap_is_mine() ? task_pt_regs(current) : NULL;
 }
 
 static noinline s64 stap_register(struct stap_context *c, u32 number)

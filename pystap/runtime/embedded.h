@@ -72,6 +72,13 @@
 		stap_fail_format(CONTEXT, STAP_FUNCTION_MARK, __VA_ARGS__);	\
 		goto stap_out;							\
 	} while (0)
+/* Where functions that are tagged myproc-unprivileged begin. */
+#define STAP_OWN_PROCESS_ONLY()								\
+	do {										\
+		if (!stap_is_mine())							\
+			STAP_ERROR("myproc-unprivileged tapset function called without is_myproc checking for pid %d (euid %d)", \
+				   current->tgid, __kuid_val(current_euid()));		\
+	} while (0)
 #define STAP_NEXT				\
 	do {					\
 		CONTEXT->next = true;		\

@@ -27,7 +27,7 @@ typedef int32_t s32;
 typedef int64_t s64;
 #endif
 
-#define STAP_PROTOCOL_VERSION 1		/* also in the module's .modinfo: who built it, before it is loaded */
+#define STAP_PROTOCOL_VERSION 2		/* also in the module's .modinfo: who built it, before it is loaded */
 
 enum {
 	STAP_RECORD_MAGIC = 0x5953,
@@ -113,6 +113,7 @@ struct stap_command {
 	u32 version;		/* STAP_PROTOCOL_VERSION */
 	u32 type;
 	s32 target;		/* START: what target() returns */
+	u32 user;		/* START: whose processes a module for unprivileged users may look into; 0: all */
 	u32 flags;
 };
 

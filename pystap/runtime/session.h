@@ -118,13 +118,14 @@ static void stap_session_stop(void)
 	wake_up_all(&stap_state_wait);
 }
 
-static int stap_session_start(s32 target)
+static int stap_session_start(const struct stap_command *command)
 {
 	int error;
 
 	if (!stap_state_move(STAP_STATE_LOADED, STAP_STATE_STARTING))
 		return -EALREADY;
-	stap_target_pid = target;
+	stap_target_pid = command->target;
+	stap_owner_set(command->user);
 	stap_runner_pid = current->tgid;
 	error = stap_engines_start();
 	if (error) {
@@ -196,7 +197,7 @@ static ssize_t stap_cmd_write(struct file *file, const char __user *from, size_t
 	mutex_lock(&stap_session_mutex);
 	switch (command.type) {
 	case STAP_COMMAND_START:
-		error = stap_session_start(command.target);
+		error = stap_session_start(&command);
 		break;
 	case STAP_COMMAND_STOP:
 		stap_session_end();

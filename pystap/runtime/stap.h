@@ -13,6 +13,7 @@
 #include "memory.h"		/* what the machine can spare */
 #include "limits.h"		/* defaults of every -D tunable */
 #include "protocol.h"		/* what module and runner say to each other */
+#include "owner.h"		/* whose processes it may look into */
 #include "state.h"		/* loaded, starting, running, stopping */
 #include "format.h"		/* one printf field */
 #include "strings.h"		/* script strings, by words */

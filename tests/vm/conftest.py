@@ -36,6 +36,7 @@ PROGRAMS = {
     "looped": ("-g -O2 -no-pie", "looped.c"),
     "jumps": ("-g -O1", "jumps.c"),
     "exact": ("-g -O1 -no-pie", "plain.c"),
+    "secret": ("-g -O1", "secret.c"),
     "held": ("-g -O1 -static -pthread", "held.c"),
     "waits": ("-g -O1 -static", "waits.c"),
     "values": ("-g -O1", "values.c"),

@@ -25,6 +25,7 @@ static bool command(int control, enum stap_command_type type, pid_t target, u32 
 		.version = STAP_PROTOCOL_VERSION,
 		.type = type,
 		.target = target,
+		.user = trust_user(),
 		.flags = flags,
 	};
 

@@ -67,6 +67,7 @@ struct stat;
 bool trust_file(const struct stat *file, const char *path);
 bool trust_builder(const char *protocol, const char *path);
 bool trust_release(const char *vermagic);
+uid_t trust_user(void);			/* whose processes a module for unprivileged users may look into; 0: all */
 
 /* control.c: the module's cmd file */
 int control_open(const char *name);

@@ -8,15 +8,29 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Root's files, those of the user who runs this, and of the one who asked for it by sudo (who may do as root anyway). */
-static bool trusted_owner(uid_t owner)
+/* The user who runs this; the one who asked for it, where that was by sudo. */
+static uid_t asking_user(void)
 {
 	const char *behind = getuid() == 0 ? getenv("SUDO_UID") : NULL;
 	char *end;
+	uid_t user;
 
-	if (owner == 0 || owner == getuid())
-		return true;
-	return behind && *behind && owner == strtoul(behind, &end, 10) && !*end;
+	if (!behind || !*behind)
+		return getuid();
+	user = strtoul(behind, &end, 10);
+	return *end ? getuid() : user;
+}
+
+/* Root's files, those of the user who runs this, and of the one who asked for it by sudo (who may do as root anyway). */
+static bool trusted_owner(uid_t owner)
+{
+	return owner == 0 || owner == getuid() || owner == asking_user();
+}
+
+/* Whoever has commands run as root may look into all processes. */
+uid_t trust_user(void)
+{
+	return options.command ? getuid() : asking_user();
 }
 
 bool trust_file(const struct stat *file, const char *path)

@@ -64,10 +64,13 @@ static bool stap_process_same(const struct stap_process_site *a, const struct st
 
 static void stap_process_handle(struct stap_probe *probe, u8 event, struct pt_regs *regs, long result)
 {
-	struct stap_context *c = stap_enter(probe);
 	unsigned long arguments[6] = {};
+	struct stap_context *c;
 	unsigned int i;
 
+	if (!stap_is_mine())
+		return;
+	c = stap_enter(probe);
 	if (!c)
 		return;
 	c->uregs = regs;
@@ -80,6 +83,12 @@ static void stap_process_handle(struct stap_probe *probe, u8 event, struct pt_re
 	c->is_return = event == STAP_PROCESS_SYSCALL_RETURN;
 	probe->handler(c);
 	stap_leave(c);
+}
+
+/* While the session starts, beginnings are put off: who is taken for begun then would never be seen to begin. */
+static __always_inline bool stap_process_serves(void)
+{
+	return stap_state_now() != STAP_STATE_STARTING;
 }
 
 /* Runs what waits for an event of the current task. */
@@ -151,7 +160,10 @@ static void stap_watch_exec(struct stap_watch *w, pid_t old)
 	}
 	if (stap_watch_fits(w)) {
 		stap_processes_change(&w->processes, current->tgid, true);
-		stap_process_run(w, STAP_PROCESS_BEGIN, stap_process_registers(), 0);
+		if (stap_process_serves())
+			stap_process_run(w, STAP_PROCESS_BEGIN, stap_process_registers(), 0);
+		else
+			stap_processes_change(&w->pending, current->pid, true);
 	} else if (known) {
 		stap_processes_change(&w->processes, current->tgid, false);
 		if (!begun)	/* forked, and gone on to something else before anything else */
@@ -198,7 +210,9 @@ static __always_inline void stap_watch_begin(struct stap_watch *w, struct pt_reg
 {
 	u8 event = current->pid == current->tgid ? STAP_PROCESS_BEGIN : STAP_PROCESS_THREAD_BEGIN;
 
-	if ((w->events & STAP_PROCESS_LIVES) && unlikely(stap_processes_take(&w->pending, current->pid)))
+	if (!(w->events & STAP_PROCESS_LIVES) || !stap_process_serves())
+		return;
+	if (unlikely(stap_processes_take(&w->pending, current->pid)))
 		stap_process_run(w, event, regs, 0);
 }
 

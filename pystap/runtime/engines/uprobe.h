@@ -158,6 +158,8 @@ static __always_inline bool stap_uprobe_wanted(const struct stap_uprobe *u)
 
 	if (u->process && u->process != current->tgid)
 		return false;
+	if (!stap_is_mine())
+		return false;
 	if (site->targets && !stap_is_target())
 		return false;
 	return !site->program || (u->program && stap_program_of(current->mm) == u->program);

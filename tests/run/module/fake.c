@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "compat.h"
 #include "protocol.h"
+#include "owner.h"
 #include "state.h"
 #include "format.h"
 #include "transport.h"
