@@ -31,7 +31,7 @@ Run:
   -c CMD              start CMD when the probes are armed; target() is its pid; end with it
   -x PID              target() is PID
   -T SECONDS          end after so many seconds
-  -o FILE             write the output to FILE
+  -o FILE             write the output to FILE, a name that may have strftime(3)'s conversions
   -g                  guru mode: embedded C, writing to $variables
   -D NAME[=VALUE]     set a limit or switch of the module (MAXACTION, MAXSTRINGLEN, ...)
   -G VAR=VALUE        set a global variable's initial value
@@ -225,6 +225,8 @@ def _check_consistency(options: Options) -> None:
         raise UsageError("Cannot specify a script with -l/-L/--dump-* switches.")
     if options.command is not None and options.pid is not None:
         raise UsageError("You can't specify -c and -x together.")
+    if options.rotate is not None and options.output is None:
+        raise UsageError("You have to specify output FILE with '-S' option.")
     if options.guru and options.privilege != "stapdev":
         raise UsageError(f"You can't specify -g and --privilege={options.privilege} together.")
     if options.vm is not None and options.pid is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from pystap.run.vm import ENVIRONMENT, Guest, Sink
 RUNNER = "/usr/bin/pystap-run"
 PASSED_ENVIRONMENT = ("LANG", "LC_ALL", "TERM", "TZ", "USER", "PATH", "HOME")
 GIVE_UP = 3  # signals after which the guest itself is ended
+COPIES_SECONDS = 0.3  # timeout(1) and others tell a whole group and its members
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,6 +73,7 @@ def _output(path: str | None) -> Iterator[Sink]:
         sys.stdout.flush()
         yield _writer(1, "standard output")
         return
+    path = time.strftime(path)
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -103,15 +106,19 @@ def _writer(file: int, name: str) -> Sink:
 @contextmanager
 def _signals(guest: Guest) -> Iterator[None]:
     """The first signals go to the runner in the guest, as they would here; one more ends the guest."""
-    received: list[int] = []
+    received: list[float] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+        now = time.monotonic()
+        if received and now - received[-1] < COPIES_SECONDS and guest.running:
+            return
+        received.append(now)
         if len(received) >= GIVE_UP or not guest.running:
             raise KeyboardInterrupt
         guest.signals.append(number)
 
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    forwarded = (n for n in FORWARDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN)  # by nohup
+    before = {number: signal.signal(number, forward) for number in forwarded}
     try:
         yield
     except KeyboardInterrupt:

@@ -61,7 +61,7 @@ def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
     def hand_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(number)
 
-    before = {number: signal.signal(number, hand_on) for number in HANDED_ON}
+    before = {n: signal.signal(n, hand_on) for n in HANDED_ON if signal.getsignal(n) != signal.SIG_IGN}  # by nohup
     before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

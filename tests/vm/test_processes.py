@@ -54,7 +54,7 @@ def test_thousands_of_points(bench: Bench) -> None:
 
 
 def test_interrupted_while_arming(bench: Bench) -> None:
-    """^C ends the arming of thousands of points in a process that is kept busy. It comes from a shell without forking."""
+    """^C ends the arming of thousands of points in a process that is kept busy. It comes without a fork."""
     module = bench.compile(THOUSANDS + 'probe process("/usr/bin/python3").function("*").return { hits++ }')
     guest = bench.guest()
     guest.put("/tmp/thousands.ko", module.read_bytes())

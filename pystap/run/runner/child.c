@@ -155,6 +155,6 @@ void child_wait_systems(double patience)
 {
 	double until = now() + patience;
 
-	while (child_ended(), systems > 0 && now() < until)
+	while (child_ended(), systems > 0 && now() < until && !signalled())
 		usleep(2000);
 }

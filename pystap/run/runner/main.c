@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,25 +26,22 @@
 enum {
 	PASS_MS = 20,		/* between two looks at the buffers while there is output */
 	IDLE_MS = 100,		/* and while there is none */
+	REMOVAL_SECONDS = 10,	/* for others to let go of the module */
+	GUARDIAN_SECONDS = 30,
 };
+
+/* timeout(1), sudo, pystap and a terminal that goes away tell a whole group and its members: what comes so soon is a copy. */
+static const double copies_seconds = 0.3;
 
 bool errors_seen;
 
 static int control = -1, signals = -1, guardian_pipe = -1;
 static pid_t guardian;
 static struct module_file module;
+static bool asked, stopping;	/* somebody wants it to end; it ends */
 static bool forced, detached;
+static double deadline;		/* -T, once all is armed; else 0 */
 static int started = -1;	/* -F -o: tells the process in the foreground that all is armed */
-
-void say(const char *format, ...)
-{
-	va_list arguments;
-
-	output_flush();
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-}
 
 double now(void)
 {
@@ -79,7 +75,6 @@ static void guard(int wait_on)
 {
 	char finished = 0;
 	ssize_t got;
-	int lock;
 
 	prctl(PR_SET_NAME, "pystap-guardian");
 	setsid();
@@ -95,11 +90,8 @@ static void guard(int wait_on)
 		if (got != 1 || finished != 'n' || read(wait_on, &module, sizeof(module)) < 0)
 			break;
 	}
-	if (finished != 'f') {
-		lock = module_lock();
-		module_remove(&module, 30);
-		module_unlock(lock);
-	}
+	if (finished != 'f')
+		module_remove(&module, GUARDIAN_SECONDS);
 	_exit(0);
 }
 
@@ -141,11 +133,14 @@ static void dismiss_guardian(void)
 static void catch_signals(void)
 {
 	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR2, SIGCHLD };
+	struct sigaction hang_up;
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(caught) / sizeof(*caught); i++)
 		sigaddset(&set, caught[i]);
+	if (!sigaction(SIGHUP, NULL, &hang_up) && hang_up.sa_handler == SIG_IGN)
+		sigdelset(&set, SIGHUP);	/* nohup(1) */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -178,30 +173,54 @@ static void perform(void)
 	close(order.done);
 }
 
-/* Reads what signals came; true if one of them asks to end. */
-static bool signalled(void)
+/* Reads what signals came; true if one of them asks to end, and is no copy of the one before. */
+bool signalled(void)
 {
 	struct signalfd_siginfo information;
-	bool asked = false;
+	static double before;
+	bool ends = false;
 
 	while (read(signals, &information, sizeof(information)) == sizeof(information)) {
 		if (information.ssi_signo == SIGUSR2)
 			output_rotate();
 		else
-			asked |= information.ssi_signo != SIGCHLD;
+			ends |= information.ssi_signo != SIGCHLD;
 		detached |= information.ssi_signo == SIGQUIT;
 	}
-	return asked;
+	if (!ends || (before && now() - before < copies_seconds))
+		return false;
+	before = now();
+	return true;
 }
 
-/* Relays while the request runs; a signal meanwhile: another one is counted in `asked`. */
-static int request(enum stap_command_type type, pid_t target, bool *asked)
+/* The probes rest from here on, whatever the runner is waiting for; but for who detaches, they go on. */
+static void end_soon(void)
+{
+	asked = true;
+	if (!detached)
+		control_exit(control);
+}
+
+bool output_in_vain(void)
+{
+	bool more = signalled();
+
+	if (more && (asked || stopping))
+		return true;
+	if (more || (deadline && !asked && !stopping && now() >= deadline))
+		end_soon();
+	return false;
+}
+
+/* Relays while the request runs. Who asks a second time to end is not kept waiting for it. */
+static int request(enum stap_command_type type, pid_t target)
 {
 	struct pollfd waits[2];
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC))
 		return errno;
+	stopping = type == STAP_COMMAND_STOP;
 	order.type = type;
 	order.target = target;
 	order.done = ends[1];
@@ -214,12 +233,11 @@ static int request(enum stap_command_type type, pid_t target, bool *asked)
 		if (ready > 0 && waits[0].revents)
 			break;
 		if (ready > 0 && signalled()) {
-			if (*asked || type == STAP_COMMAND_STOP) {
+			if (asked || stopping) {
 				forced = true;
 				return EINTR;
 			}
-			*asked = true;
-			control_exit(control);
+			end_soon();
 		}
 		relay_pass();
 	}
@@ -235,10 +253,10 @@ static void relay_until_end(void)
 		{ .fd = signals, .events = POLLIN },
 		{ .events = POLLIN },
 	};
-	double deadline = options.timeout > 0 ? now() + options.timeout : 0;
 	int pause = 0;
 
-	for (;;) {
+	deadline = options.timeout > 0 ? now() + options.timeout : 0;
+	while (!asked) {
 		int wait = pause;
 
 		if (deadline && (deadline - now()) * 1000 < wait)
@@ -340,7 +358,6 @@ static void go_to_background(void)
 static int session(void)
 {
 	struct stap_status status;
-	bool asked = false;
 	int error, failed = 0;
 
 	if (!control_status(control, &status)) {
@@ -358,7 +375,7 @@ static int session(void)
 		say("ERROR: cannot start the command: %s\n", strerror(errno));
 		return 1;
 	}
-	error = options.attach ? 0 : request(STAP_COMMAND_START, options.command ? child_pid() : options.target, &asked);
+	error = options.attach ? 0 : request(STAP_COMMAND_START, options.command ? child_pid() : options.target);
 	if (!options.attach)
 		relay_pass();
 	if (forced)
@@ -378,35 +395,32 @@ static int session(void)
 	}
 	if (detached && !error)
 		return detach();
-	request(STAP_COMMAND_STOP, 0, &asked);
+	request(STAP_COMMAND_STOP, 0);
 	relay_finish(true);
 	if (!forced)
 		child_stop();
 	child_wait_systems(forced ? 0 : 60);
 	failed = child_report();
 	report();
-	return errors_seen || failed ? 1 : 0;
+	return errors_seen || failed || forced ? 1 : 0;
 }
 
 /* The session and what is to be done after it; the process ends with it, whatever the first thread is at. */
 static void *session_thread(void *nothing)
 {
-	int lock, status = 1;
+	int status = 1;
 
 	if (control >= 0)
 		status = session();
 	else if (options.attach)
 		detached = true;	/* there is no such module, or another runner has it */
 	close(control);
-	if (!detached) {
-		lock = module_lock();
-		if (!module_remove(&module, forced ? 1 : 10)) {
-			say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
-			status = 1;
-		}
-		module_unlock(lock);
+	if (detached || module_remove(&module, forced ? 0 : REMOVAL_SECONDS)) {
+		dismiss_guardian();
+	} else if (!forced) {	/* else the first thread still has it, and the process will not be gone before: the guardian's */
+		say("ERROR: Couldn't remove module '%s': %s\n", module.name, strerror(errno));
+		status = 1;
 	}
-	dismiss_guardian();
 	exit(status);
 }
 

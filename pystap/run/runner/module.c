@@ -379,19 +379,28 @@ unsigned long long module_inserted(const char *name)
 }
 
 /* Another runner may have taken it for an orphan since, and be running the same script under its name: leave that one. */
+static bool remove_once(const struct module_file *file)
+{
+	int lock = module_lock(), error = 0;
+
+	if ((!file->inserted || module_inserted(file->name) == file->inserted) &&
+	    syscall(SYS_delete_module, file->name, O_NONBLOCK) && errno != ENOENT)
+		error = errno;
+	module_unlock(lock);
+	errno = error;
+	return !error;
+}
+
 bool module_remove(const struct module_file *file, double patience)
 {
 	double until = now() + patience;
 
-	for (;;) {
-		if (file->inserted && module_inserted(file->name) != file->inserted)
-			return true;
-		if (syscall(SYS_delete_module, file->name, O_NONBLOCK) == 0 || errno == ENOENT)
-			return true;
+	while (!remove_once(file)) {
 		if (now() >= until)
 			return false;
 		usleep(20000);
 	}
+	return true;
 }
 
 /* Modules without a runner are inert, and left over from a run that was killed together with its guardian. */

@@ -65,6 +65,10 @@ void read_options(int argc, char **argv)
 	}
 	if (optind >= argc)
 		usage();
+	if (options.rotate_bytes && !options.output) {
+		say("You have to specify output FILE with '-S' option.\n");
+		usage();
+	}
 	options.module = argv[optind++];
 	while (optind < argc)
 		add_parameter(argv[optind++]);

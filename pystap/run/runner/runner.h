@@ -41,8 +41,9 @@ extern bool errors_seen;		/* the script reported an ERROR */
 void read_options(int argc, char **argv);
 
 /* main.c */
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 double now(void);
+bool signalled(void);			/* whether somebody asks (again) to end */
+bool output_in_vain(void);		/* whether what its reader does not take is not to be waited for any longer */
 
 /* module.c: the .ko as a file and as something loaded */
 struct module_file {
@@ -91,9 +92,10 @@ void format_record(const struct stap_record *record);
 extern struct stap_sink output;
 bool output_open(void);
 void output_flush(void);
-void output_rotate(void);		/* -S: on to the next file */
+void output_rotate(void);		/* on to the next file */
 void output_cpu(unsigned int cpu);	/* -b: following text is that CPU's */
 bool output_broken(void);
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));	/* on standard error, behind what was printed */
 int output_fd(void);
 void message_error(const char *text, size_t length);
 void message_warning(const char *text, size_t length);

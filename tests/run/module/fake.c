@@ -188,6 +188,8 @@ static void writers_stop(void)
 {
 	unsigned int cpu;
 
+	if (!strcmp(mode, "slow"))
+		msleep(800);
 	for_each_online_cpu(cpu)
 		if (writers[cpu])
 			kthread_stop(writers[cpu]);
