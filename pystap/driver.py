@@ -92,7 +92,10 @@ class _Session:
         options = self.options
         self._check_kernel(target)
         with self._pass(1) as said:
-            files, library = self._parse(scripts, target)
+            used: set[int] = set()
+            files, library = self._parse(scripts, target, used)
+            if options.last_pass == 1:
+                self._warn_of_unused(used, library)
             said.append(f"parsed user script and {library.count} library scripts")
         if options.last_pass == 1 or options.dump == "ast":
             self._print_trees(files)
@@ -101,6 +104,7 @@ class _Session:
             program = self._elaborate(files, library, target)
             said.append(f"analyzed script: {_counts(program)}")
             self._check_engines(program, target)
+            self._warn_of_unused(used, library)
         if options.last_pass == 2 or options.dump == "program":
             from pystap.elaborate.dump import dump
 
@@ -164,14 +168,22 @@ class _Session:
 
         doctor.require_engines(target, {p.site.engine for p in program.probes})
 
-    def _parse(self, scripts: list[SourceFile], target: Target) -> tuple[list[ast.File], Library]:
+    def _parse(
+        self, scripts: list[SourceFile], target: Target, used: set[int]
+    ) -> tuple[list[ast.File], Library]:
         from pystap.library import open_library
         from pystap.syntax.parser import parse_scripts
 
         library = open_library(self.options, target, self.diagnostics)
-        files = parse_scripts(scripts, library.context, library, self.diagnostics)
+        files = parse_scripts(scripts, library.context, library, self.diagnostics, used)
         self.diagnostics.stop_on_errors()
         return files, library
+
+    def _warn_of_unused(self, used: set[int], library: Library) -> None:
+        """What the library uses of the command line is known when all files that the script needs of it are read."""
+        from pystap.syntax.parser import warn_of_unused
+
+        warn_of_unused(used | library.arguments_used, library.context, self.diagnostics)
 
     def _elaborate(self, files: list[ast.File], library: Library, target: Target) -> Program:
         from pystap.elaborate import elaborate

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 3  # raise it when the index changes
 _OPTION = re.compile(r"CONFIG_\w+")
+_ARGUMENT = re.compile(r"[$@](#|\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,10 @@ class Library:
         use_cache: bool = True,
     ) -> None:
         self.context = context
-        self._own = replace(context, guru=True, arguments=())
+        self._own = replace(context, guru=True)
         self._diagnostics = Diagnostics() if diagnostics is None else diagnostics
         self._use_cache = use_cache
+        self.arguments_used: set[int] = set()  # by the files that were read
         self._files: dict[Path, ast.File] = {}
         self._sources: dict[str, SourceFile] = {}
         self._macros: dict[str, Macro] = {}
@@ -152,6 +154,7 @@ class Library:
 
     def _load(self, path: Path) -> ast.File:
         source = self._source(str(path))
+        self.arguments_used |= {int(word) for word in _ARGUMENT.findall(source.text) if word != "#"}
         place = self._place(source)
         known = kept.read(place) if place is not None else None
         if known is not None:
@@ -185,7 +188,8 @@ class Library:
         digest = hashlib.sha256(self._identity)
         options = sorted(set(_OPTION.findall(source.text)))
         values = [self.context.kconfig.get(option, "") for option in options]
-        digest.update(f"{source.name}\0{values}\0{source.text}".encode("utf-8", "surrogateescape"))
+        given = self.context.arguments if _ARGUMENT.search(source.text) else ()
+        digest.update(f"{source.name}\0{values}\0{given}\0{source.text}".encode("utf-8", "surrogateescape"))
         return paths.cache("trees") / digest.hexdigest()[:40]
 
     @cached_property

@@ -6,7 +6,7 @@ After an error it goes on at the next probe, function or global, so that one run
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from typing import Any, Protocol
 
@@ -51,15 +51,21 @@ def parse(
 
 def parse_script(source: SourceFile, context: PreprocessContext, macros: Macros, diagnostics: Diagnostics) -> ast.File:
     """Parses the user's script: `parse`, with a warning of each command line argument that it leaves unused."""
-    return parse_scripts([source], context, macros, diagnostics)[0]
+    used: set[int] = set()
+    file = parse_scripts([source], context, macros, diagnostics, used)[0]
+    warn_of_unused(used, context, diagnostics)
+    return file
 
 
 def parse_scripts(
-    sources: Sequence[SourceFile], context: PreprocessContext, macros: Macros, diagnostics: Diagnostics
+    sources: Sequence[SourceFile],
+    context: PreprocessContext,
+    macros: Macros,
+    diagnostics: Diagnostics,
+    used: set[int],
 ) -> list[ast.File]:
-    """Parses the user's script and what -E adds to it, which share the command line arguments."""
+    """Parses the user's script and what -E adds to it, which share the command line arguments; notes which they use."""
     lookup = _lookup(macros)
-    used: set[int] = set()
     files = []
     for source in sources:
         before = len(diagnostics.items)
@@ -70,10 +76,14 @@ def parse_scripts(
             diagnostics.error(None, "empty", f"Input file '{source.name}' is empty{after}.", severity=Severity.PARSE)
         # Where the preprocessor found errors, those of the parser would mostly be their echoes.
         files.append(parse_tokens(source, [] if diagnostics.failed else read.tokens, context, diagnostics))
+    return files
+
+
+def warn_of_unused(used: Set[int], context: PreprocessContext, diagnostics: Diagnostics) -> None:
+    """A warning of each command line argument that neither the scripts nor what they take of the library use."""
     for number in range(1, len(context.arguments) + 1):
         if number not in used and not diagnostics.failed:
             diagnostics.warn(None, "unused-argument", f"unused command line option ${number}/@{number}")
-    return files
 
 
 def parse_tokens(

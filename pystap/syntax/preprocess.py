@@ -184,7 +184,7 @@ class _Preprocessor:
     # --- $1 @1 $# @# --------------------------------------------------------------------------------------
 
     def _argument(self, token: Token) -> None:
-        arguments = self.context.arguments if token.file.is_user else ()
+        arguments = self.context.arguments
         what = token.text[1:]
         if what == "#":
             text = str(len(arguments))

@@ -176,7 +176,7 @@ def test_additional_scripts_share_the_arguments() -> None:
     diagnostics = Diagnostics()
     context = PreprocessContext(arguments=("a", "b"))
     sources = [SourceFile("t", "probe begin { print(@2) }"), SourceFile("u", "probe end { print(@1) }")]
-    assert len(parse_scripts(sources, context, None, diagnostics)) == 2
+    assert len(parse_scripts(sources, context, None, diagnostics, set())) == 2
     assert not diagnostics.items
 
 
