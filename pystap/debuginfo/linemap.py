@@ -57,7 +57,7 @@ def kernel_line_map(target: Target) -> LineMap | None:
     build_id = target.build_id
     if dwarf is None or start is None or not start.address or build_id is None:
         return None
-    size = end.address - start.address if end is not None and end.address else _REACH - 1
+    size = min(end.address - start.address, _REACH - 1) if end is not None and end.address else _REACH - 1
     path = paths.cache(_FORMAT) / build_id
     _make(path, dwarf.sections, start.address, size)
     return LineMap(path, None, "_stext", 0, size)
