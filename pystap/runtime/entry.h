@@ -14,7 +14,7 @@
  * stap_enter() has cleared all of those. A return probe's entry side calls
  * probe->entry(c) instead of probe->handler(c), with c->saved set to
  * probe->saved_size bytes of memory that it gives back to c->saved at the
- * return; where the entry handler was refused, c->saved stays NULL.
+ * return; where the entry handler was refused, the return is not served.
  */
 #ifndef STAP_ENTRY_H
 #define STAP_ENTRY_H

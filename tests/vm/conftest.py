@@ -38,6 +38,7 @@ PROGRAMS = {
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "secret": ("-g -O1", "secret.c"),
     "held": ("-g -O1 -static -pthread", "held.c"),
+    "rests": ("-g -O1 -static -pthread", "rests.c"),
     "waits": ("-g -O1 -static", "waits.c"),
     "values": ("-g -O1", "values.c"),
     "own_view": ("-O1 -static", "own_view.c"),

@@ -72,6 +72,40 @@ def test_interrupted_while_arming(bench: Bench) -> None:
     assert guest.sh("grep -q ^stap_ /proc/modules").status == 1
 
 
+STRADDLING = """
+    global served, strange, begun, armed, first, points
+    probe process("PROGRAMS/rests").function("rest").return { served++; strange += @entry(gettimeofday_us()) < begun }
+    probe process("/usr/bin/python3").function("_Py*") { points++ }
+    probe begin { begun = gettimeofday_us() }
+    probe timer.ms(1) { if (!armed) armed = gettimeofday_ms() }
+    probe timer.ms(400) { if (!first) first = gettimeofday_ms() }
+    probe timer.s(1) { exit() }
+    probe end { println(served > 0, " ", strange, " ", first - armed >= 390, " ", points >= 0) }
+"""
+
+
+def test_calls_and_intervals_that_begin_while_the_session_starts(bench: Bench) -> None:
+    """A return whose entry was not served is not, either; the first interval of a timer begins when all is armed."""
+    bench.guest().put("/tmp/straddling.ko", bench.compile(STRADDLING).read_bytes())
+    calls = f"{bench.programs}/rests & {bench.programs}/rests & {PYTHON} -IS -c 'while True: pass' 2>/dev/null &"
+    over = f"killall rests {os.path.basename(PYTHON)}"
+    done = bench.guest().sh(f"{calls} sleep 0.5; {RUNNER} /tmp/straddling.ko; {over}", timeout=120)
+    assert (done.stdout, done.stderr) == (b"1 0 1 1\n", b"")
+
+
+def test_a_process_whose_first_thread_has_ended(bench: Bench) -> None:
+    script = """
+        probe process("PROGRAMS/rests").begin { println("begins") }
+        probe process("PROGRAMS/rests").thread.begin { println("a thread begins") }
+        probe process("PROGRAMS/rests").thread.end { println("a thread ends") }
+        probe process("PROGRAMS/rests").end { println("ends"); exit() }
+        probe timer.ms(500) { system("killall rests") }
+    """
+    bench.guest().put("/tmp/first.ko", bench.compile(script).read_bytes())
+    done = bench.guest().sh(f"{bench.programs}/rests & sleep 0.3; {RUNNER} /tmp/first.ko", timeout=60)
+    assert done.stdout.decode().splitlines() == ["begins", "a thread begins", "a thread ends", "ends"]
+
+
 def test_two_thousand_short_lives(bench: Bench) -> None:
     """No end is missed, and none comes twice: what the beginnings kept is gone when all have ended."""
     script = """

@@ -105,7 +105,7 @@ static void stap_kprobe_prepare(struct stap_kprobe *k, unsigned long address)
 	k->kretprobe.maxactive = site->maxactive ? site->maxactive : KRETACTIVE;
 	if (site->probe->entry || stap_kprobe_has_caller(site)) {
 		k->kretprobe.entry_handler = stap_kretprobe_entry;
-		k->kretprobe.data_size = sizeof(struct stap_kretprobe_saved) + site->probe->saved_size;
+		k->kretprobe.data_size = max_t(size_t, sizeof(s64), site->probe->saved_size);
 	}
 }
 

@@ -7,12 +7,6 @@
 #ifndef STAP_ENGINE_KPROBE_HIT_H
 #define STAP_ENGINE_KPROBE_HIT_H
 
-/* What a return probe keeps between entry and return, when it keeps something. */
-struct stap_kretprobe_saved {
-	s64 valid;
-	s64 values[];
-};
-
 static int stap_kprobe_hit(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	struct stap_kprobe *k = container_of(kprobe, struct stap_kprobe, kretprobe.kp);
@@ -42,14 +36,13 @@ static void stap_kprobe_after(struct kprobe *kprobe, struct pt_regs *regs, unsig
 }
 NOKPROBE_SYMBOL(stap_kprobe_after);
 
+/* Not zero: the return is not wanted, or its entry was not served, without which it would be taken for another. */
 static int stap_kretprobe_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	struct stap_kretprobe_saved *saved = (struct stap_kretprobe_saved *)instance->data;
 	struct kretprobe *kretprobe = stap_kretprobe_of(instance);
 	struct stap_probe *probe;
 	struct stap_context *c;
 
-	saved->valid = 0;
 	if (!kretprobe || !stap_kprobe_called_there(container_of(kretprobe, struct stap_kprobe, kretprobe), regs))
 		return 1;
 	probe = container_of(kretprobe, struct stap_kprobe, kretprobe)->probe;
@@ -57,13 +50,12 @@ static int stap_kretprobe_entry(struct kretprobe_instance *instance, struct pt_r
 		return 0;
 	c = stap_enter(probe);
 	if (!c)
-		return 0;
+		return 1;
 	c->regs = regs;
 	c->ip = (unsigned long)kretprobe->kp.addr;
-	c->saved = saved->values;
-	memset(saved->values, 0, probe->saved_size);
+	c->saved = (s64 *)instance->data;
+	memset(c->saved, 0, probe->saved_size);
 	probe->entry(c);
-	saved->valid = 1;
 	stap_leave(c);
 	return 0;
 }
@@ -71,7 +63,6 @@ NOKPROBE_SYMBOL(stap_kretprobe_entry);
 
 static int stap_kretprobe_hit(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	struct stap_kretprobe_saved *saved = (struct stap_kretprobe_saved *)instance->data;
 	struct kretprobe *kretprobe = stap_kretprobe_of(instance);
 	struct stap_probe *probe;
 	struct stap_context *c;
@@ -86,8 +77,8 @@ static int stap_kretprobe_hit(struct kretprobe_instance *instance, struct pt_reg
 	c->ip = (unsigned long)stap_kretprobe_address(instance);
 	c->is_return = true;
 	c->retval = regs_return_value(regs);
-	if (probe->entry && saved->valid)
-		c->saved = saved->values;
+	if (probe->entry)
+		c->saved = (s64 *)instance->data;
 	probe->handler(c);
 	stap_leave(c);
 	return 0;

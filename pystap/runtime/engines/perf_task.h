@@ -127,6 +127,19 @@ static struct stap_perf_task *stap_perf_task_take(const struct task_struct *task
 	return t;
 }
 
+/* Takes out this one; false where somebody else has. */
+static bool stap_perf_task_withdraw(struct stap_perf_task *t)
+{
+	bool found;
+
+	spin_lock(&stap_perf_tasks_lock);
+	found = stap_perf_task_find(t->task) == t;
+	if (found)
+		hash_del_rcu(&t->link);
+	spin_unlock(&stap_perf_tasks_lock);
+	return found;
+}
+
 static bool stap_perf_task_fits(const struct inode *program)
 {
 	unsigned int i;
@@ -163,6 +176,23 @@ static struct perf_event *stap_perf_task_create(unsigned int i, struct task_stru
 	return NULL;
 }
 
+static const struct inode *stap_perf_task_program(struct task_struct *task)
+{
+	const struct inode *program;
+
+	task_lock(task);
+	program = task->flags & (PF_KTHREAD | STAP_PF_WORKER) ? NULL : stap_program_of(task->mm);
+	task_unlock(task);
+	return program;
+}
+
+/* Whether another task has ended, or executed something else, before its tracepoints could see what it was given. */
+static bool stap_perf_task_is_past(struct task_struct *task, const struct inode *program)
+{
+	smp_mb();
+	return READ_ONCE(task->flags) & PF_EXITING || stap_perf_task_program(task) != program;
+}
+
 /* Gives a task, which the caller holds, the counters of what it runs. */
 static void stap_perf_task_add(struct task_struct *task, const struct inode *program)
 {
@@ -178,6 +208,8 @@ static void stap_perf_task_add(struct task_struct *task, const struct inode *pro
 		if (stap_perf_task_counts(i, task, program))
 			t->events[i] = stap_perf_task_create(i, task);
 	if (!stap_perf_task_insert(t))
+		stap_perf_task_free(t);
+	else if (task != current && stap_perf_task_is_past(task, program) && stap_perf_task_withdraw(t))
 		stap_perf_task_free(t);
 }
 
@@ -309,16 +341,6 @@ static struct stap_hook stap_perf_task_hooks[] = {
 };
 
 /* --- tasks that are there already ------------------------------------------------------------------------ */
-
-static const struct inode *stap_perf_task_program(struct task_struct *task)
-{
-	const struct inode *program;
-
-	task_lock(task);
-	program = task->flags & (PF_KTHREAD | STAP_PF_WORKER) ? NULL : stap_program_of(task->mm);
-	task_unlock(task);
-	return program;
-}
 
 /* As many as fit into `tasks`, each held; says how many there are. */
 static unsigned int stap_perf_tasks_list(struct task_struct **tasks, unsigned int room)

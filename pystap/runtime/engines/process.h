@@ -8,7 +8,7 @@
  *
  * A new process or thread begins at its first system call event (the end of
  * the fork that made it), which is the first that runs in its own context; one
- * that was there before the session begins at its next.
+ * that was there before the session begins at its next, or a thread's of its.
  */
 #ifndef STAP_ENGINE_PROCESS_H
 #define STAP_ENGINE_PROCESS_H
@@ -183,16 +183,18 @@ static void stap_process_executed(void *data, struct task_struct *task, pid_t ol
 
 static void stap_watch_exit(struct stap_watch *w, struct task_struct *task)
 {
-	bool pending = stap_processes_take(&w->pending, task->pid);
+	if (task->pid != task->tgid) {
+		bool pending = stap_processes_take(&w->pending, task->pid);
 
-	if (task->pid != task->tgid && stap_processes_take(&w->threads, task->pid)) {
-		if (pending)
-			stap_process_run(w, STAP_PROCESS_THREAD_BEGIN, stap_process_registers(), 0);
-		stap_process_run(w, STAP_PROCESS_THREAD_END, stap_process_registers(), 0);
+		if (stap_processes_take(&w->threads, task->pid)) {
+			if (pending)
+				stap_process_run(w, STAP_PROCESS_THREAD_BEGIN, stap_process_registers(), 0);
+			stap_process_run(w, STAP_PROCESS_THREAD_END, stap_process_registers(), 0);
+		}
 	}
 	if (!stap_is_last_thread(task) || !stap_processes_take(&w->processes, task->tgid))
 		return;
-	if (pending && task->pid == task->tgid)
+	if (stap_processes_take(&w->pending, task->tgid))
 		stap_process_run(w, STAP_PROCESS_BEGIN, stap_process_registers(), 0);
 	stap_process_run(w, STAP_PROCESS_END, stap_process_registers(), 0);
 }
@@ -206,14 +208,15 @@ static void stap_process_exited(void *data, struct task_struct *task)
 			stap_watch_exit(&stap_watches[i], task);
 }
 
+/* Of a process that was there before, any thread may be the first to come: the one that it began with may rest, or be gone. */
 static __always_inline void stap_watch_begin(struct stap_watch *w, struct pt_regs *regs)
 {
-	u8 event = current->pid == current->tgid ? STAP_PROCESS_BEGIN : STAP_PROCESS_THREAD_BEGIN;
-
 	if (!(w->events & STAP_PROCESS_LIVES) || !stap_process_serves())
 		return;
-	if (unlikely(stap_processes_take(&w->pending, current->pid)))
-		stap_process_run(w, event, regs, 0);
+	if (unlikely(stap_processes_take(&w->pending, current->tgid)))
+		stap_process_run(w, STAP_PROCESS_BEGIN, regs, 0);
+	if (current->pid != current->tgid && unlikely(stap_processes_take(&w->pending, current->pid)))
+		stap_process_run(w, STAP_PROCESS_THREAD_BEGIN, regs, 0);
 }
 
 static void stap_process_called(void *data, struct pt_regs *regs, long number)
@@ -309,16 +312,43 @@ static int stap_watches_make(void)
 	return error;
 }
 
+/* One that has ended meanwhile will not end again: it is taken out. */
+static void stap_watch_add(struct stap_watch *w, struct task_struct *thread)
+{
+	struct stap_processes *begun = thread->pid == thread->tgid ? &w->processes : &w->threads;
+
+	stap_processes_change(begun, thread->pid, true);
+	stap_processes_change(&w->pending, thread->pid, true);
+	smp_mb__after_atomic();
+	if (!(READ_ONCE(thread->flags) & PF_EXITING) || (thread->pid == thread->tgid && !stap_is_last_thread(thread)))
+		return;
+	stap_processes_change(&w->pending, thread->pid, false);
+	stap_processes_change(begun, thread->pid, false);
+}
+
+/* What a process runs, of which the first thread may have ended. */
+static const struct inode *stap_process_program(struct task_struct *process)
+{
+	const struct inode *program = NULL;
+	struct task_struct *thread;
+
+	for_each_thread(process, thread) {
+		task_lock(thread);
+		program = stap_program_of(thread->mm);
+		task_unlock(thread);
+		if (program)
+			break;
+	}
+	return program;
+}
+
 /* Processes that are there already. The runner's child is what it will be only when it has executed the command. */
 static void stap_watch_collect(struct stap_watch *w, struct task_struct *task, const struct inode *runner)
 {
-	const struct inode *program;
+	const struct inode *program = stap_process_program(task);
 	struct task_struct *thread;
 	bool fits;
 
-	task_lock(task);
-	program = stap_program_of(task->mm);
-	task_unlock(task);
 	if (!program || program == runner)
 		return;
 	fits = w->choice->program ? program == w->program :
@@ -327,11 +357,8 @@ static void stap_watch_collect(struct stap_watch *w, struct task_struct *task, c
 	if (!fits)
 		return;
 	stap_processes_change(&w->processes, task->tgid, true);
-	for_each_thread(task, thread) {
-		if (thread->pid != thread->tgid)
-			stap_processes_change(&w->threads, thread->pid, true);
-		stap_processes_change(&w->pending, thread->pid, true);
-	}
+	for_each_thread(task, thread)
+		stap_watch_add(w, thread);
 }
 
 static void stap_process_collect(void)

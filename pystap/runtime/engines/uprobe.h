@@ -41,6 +41,7 @@ struct stap_uprobe {
 	struct inode *program;		/* held, or NULL */
 	struct uprobe *made;
 	atomic_t missed;		/* returns, of calls nested too deeply */
+	atomic_t displaced;		/* calls, of which some have not returned yet */
 	pid_t process;			/* in the first namespace */
 	bool armed;
 	bool refused;			/* for good: it was said once */
@@ -55,10 +56,11 @@ enum { STAP_CALL_BUCKETS = 512, STAP_CALL_WAYS = 8 };
 /* A call under way, known by its task and where its return address lies. */
 struct stap_call {
 	const struct task_struct *task;
-	const struct stap_uprobe *uprobe;
+	struct stap_uprobe *uprobe;
 	unsigned long stack;
 	u32 age;
 	bool busy;		/* its values are being used */
+	bool refused;		/* there are none: the entry was not served */
 	s64 values[];
 };
 
@@ -83,7 +85,7 @@ static inline u32 stap_call_bucket_of(const struct stap_uprobe *u, unsigned long
 }
 
 /* The call that the current task made with its return address there, or (`make`) room for it, the oldest one's if need be. */
-static noinline struct stap_call *stap_call_take(const struct stap_uprobe *u, unsigned long stack, bool make)
+static noinline struct stap_call *stap_call_take(struct stap_uprobe *u, unsigned long stack, bool make)
 {
 	u32 number = stap_call_bucket_of(u, stack), way;
 	struct stap_call_bucket *bucket = &stap_call_buckets[number];
@@ -101,6 +103,8 @@ static noinline struct stap_call *stap_call_take(const struct stap_uprobe *u, un
 	}
 	if (!found && make && oldest) {
 		found = oldest;
+		if (found->task)
+			atomic_inc(&found->uprobe->displaced);
 		found->task = current;
 		found->uprobe = u;
 		found->stack = stack;
@@ -219,7 +223,7 @@ static __always_inline bool stap_uprobe_too_deep(void)
 	return task && task->depth >= MAX_URETPROBE_DEPTH;
 }
 
-/* The entry of a function whose return is probed. */
+/* The entry of a function whose return is probed. What is not served here is remembered: its return is not, either. */
 static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *regs STAP_UPROBE_COOKIE)
 {
 	struct stap_uprobe *u = container_of(consumer, struct stap_uprobe, consumer);
@@ -239,9 +243,11 @@ static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *r
 	if (!call)
 		stap_skip(probe, STAP_SKIP_URETPROBE);
 	c = call ? stap_uprobe_enter(u, regs, instruction_pointer(regs)) : NULL;
+	if (call)
+		call->refused = !c;
 	if (!c) {
 		if (call)
-			stap_call_give(call, false);
+			stap_call_give(call, true);
 		return 0;
 	}
 	c->saved = call->values;
@@ -255,17 +261,20 @@ static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *r
 static int stap_uprobe_return(struct uprobe_consumer *consumer, unsigned long function, struct pt_regs *regs
 			      STAP_UPROBE_COOKIE)
 {
-	const struct stap_uprobe *u = container_of(consumer, struct stap_uprobe, consumer);
+	struct stap_uprobe *u = container_of(consumer, struct stap_uprobe, consumer);
 	struct stap_probe *probe = u->site->probe;
 	struct stap_call *call = NULL;
-	struct stap_context *c;
+	struct stap_context *c = NULL;
 
 	if (!stap_uprobe_wanted(u))
 		return 0;
-	/* the return has taken its address off the stack */
-	if (probe->entry)
+	if (probe->entry) {	/* the return has taken its address off the stack */
 		call = stap_call_take(u, user_stack_pointer(regs) - sizeof(long), false);
-	c = stap_uprobe_enter(u, regs, function);
+		if (!call && atomic_dec_if_positive(&u->displaced) >= 0)
+			stap_skip(probe, STAP_SKIP_URETPROBE);
+	}
+	if (!probe->entry || (call && !call->refused))
+		c = stap_uprobe_enter(u, regs, function);
 	if (c) {
 		c->is_return = true;
 		c->retval = regs_return_value(regs);
