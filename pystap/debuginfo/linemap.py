@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pystap import paths
+from pystap.debuginfo.damage import reading
 from pystap.debuginfo.elf import SHF_EXECINSTR, STT_FUNC, Elf, Section, Symbol
 from pystap.debuginfo.lines import LineTable, Row
 
@@ -105,7 +106,8 @@ def _all_lines(sections: Sections) -> Iterator[_UnitLines]:
 def _of_units(sections: Sections, offsets: list[int]) -> list[_UnitLines]:
     from pystap.debuginfo.die import Unit
 
-    return [_of_table(LineTable(Unit(sections, offset))) for offset in offsets]
+    with reading(sections.name, "its line tables"):  # rows of a sequence that go back, among others
+        return [_of_table(LineTable(Unit(sections, offset))) for offset in offsets]
 
 
 def _of_table(table: LineTable) -> _UnitLines:
