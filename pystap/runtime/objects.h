@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * objects.h: the programs and libraries that the script knows, and where the
- * current process has them. Mappings are looked at under their lock, which is
- * waited for (not for good) where the engine allows sleeping (c->sleepable), else tried:
+ * current process has them. Mappings are looked at under their lock (mappings.h):
  * what can not be had here and now is said to be not there. Any context; in an
- * interrupt that came while the kernel was running nothing is found.
+ * NMI nothing is found.
  */
 #ifndef STAP_OBJECTS_H
 #define STAP_OBJECTS_H
 
 #include <linux/dcache.h>
-#include <asm/irq_regs.h>
-#include "tasks.h"
+#include "mappings.h"
 #ifdef STAP_NEED_USYMBOLS
 #include "seen.h"
 #endif
@@ -67,6 +65,7 @@ static int stap_objects_load(void)
 
 	for (i = 0; i < stap_object_count; i++)
 		stap_objects[i].inode = stap_inode_of(stap_objects[i].path);
+	stap_mappings_load();
 	return 0;
 }
 
@@ -74,38 +73,9 @@ static void stap_objects_unload(void)
 {
 	unsigned int i;
 
+	stap_mappings_unload();
 	for (i = 0; i < stap_object_count; i++)
 		iput(stap_objects[i].inode);
-}
-
-/*
- * An interrupt of a program's own code came while this CPU held none of the
- * kernel's locks: its handler may try one, and wake up who waits for it.
- */
-static inline bool stap_user_interrupted(void)
-{
-	struct pt_regs *regs = get_irq_regs();
-
-	return in_hardirq() && !in_nmi() && regs && user_mode(regs);
-}
-
-static noinline bool stap_mappings_lock(struct stap_context *c, struct mm_struct *mm)
-{
-	u64 before;
-	bool locked;
-
-	if (!mm)
-		return false;
-	if (!stap_user_interrupted() && (in_nmi() || in_hardirq() || in_serving_softirq() || irqs_disabled()))
-		return false;
-	if (mmap_read_trylock(mm))
-		return true;
-	if (!stap_may_sleep(c))
-		return false;
-	before = stap_sleep_begin();
-	locked = stap_mmap_lock_patiently(mm);
-	stap_sleep_end(c, before);
-	return locked;
 }
 
 /* How far from its link-time addresses the current process has an object. */
@@ -127,7 +97,7 @@ static noinline bool stap_object_bias(struct stap_context *c, const struct stap_
 		good = true;
 		break;
 	}
-	mmap_read_unlock(mm);
+	stap_mappings_unlock(mm);
 	return good;
 }
 
@@ -239,7 +209,7 @@ static noinline struct stap_mapping *stap_mapping_current(struct stap_context *c
 	area = find_vma(mm, address);
 	if (!area || area->vm_start > address || !area->vm_file) {
 		special = area && area->vm_start <= address && stap_mapping_special(m, area);
-		mmap_read_unlock(mm);
+		stap_mappings_unlock(mm);
 		return special ? m : NULL;
 	}
 	m->object = NULL;
@@ -255,7 +225,7 @@ static noinline struct stap_mapping *stap_mapping_current(struct stap_context *c
 	if (!stap_seen_has(file_inode(area->vm_file), m->start))
 		stap_seen_add(file_inode(area->vm_file), m->start, m->end, m->object, m->name);
 #endif
-	mmap_read_unlock(mm);
+	stap_mappings_unlock(mm);
 	return m;
 }
 

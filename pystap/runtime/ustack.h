@@ -162,7 +162,7 @@ static bool stap_unwind_is_code(struct stap_context *c, u64 address)
 		return false;
 	area = find_vma(mm, address);
 	is = area && area->vm_start <= address && area->vm_flags & VM_EXEC;
-	mmap_read_unlock(mm);
+	stap_mappings_unlock(mm);
 	return is;
 }
 

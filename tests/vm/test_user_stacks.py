@@ -46,6 +46,22 @@ def test_a_stack_of_five_hundred_frames(bench: Bench) -> None:
     assert stack[:503] == ["leaf", *["down"] * 501, "main"]
 
 
+def test_where_a_program_sleeps(bench: Bench) -> None:
+    """The callers of what gives up the CPU: the scheduler holds its locks, with interrupts off."""
+    script = """
+        probe kernel.trace("sched_switch") {
+            if (execname() == "deep" && !found) {
+                stack = sprint_ubacktrace()
+                found = isinstr(stack, "bottom")
+            }
+        }
+        global found, stack
+        probe end { print(stack) }
+    """
+    lines = bench.run(script, "timeout -s USR1 1 PROGRAMS/deep", "--ldd", f"-d{bench.programs}/deep")
+    assert [line.partition("+0x")[0] for line in lines][-7:-3] == ["bottom", "middle", "top", "main"]
+
+
 def test_the_vdso_and_its_callers(bench: Bench) -> None:
     """Sampled while the program asks for the time, which is code that the kernel gave to it."""
     script = """
