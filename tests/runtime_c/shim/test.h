@@ -9,6 +9,7 @@
 #include "strings.h"
 #include "stat.h"
 #include "session.h"
+#include "owner.h"
 #include "context.h"
 #include "entry.h"
 #include "storage.h"
