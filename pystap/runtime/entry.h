@@ -12,7 +12,7 @@
  *		stap_leave(c);
  *	}
  * stap_enter() has cleared all of those. A return probe's entry side calls
- * probe->entry(c) instead of probe->handler(c), with c->saved set to
+ * probe->entry(c) and stap_leave_entry(c) instead, with c->saved set to
  * probe->saved_size bytes of memory that it gives back to c->saved at the
  * return; where the entry handler was refused, the return is not served.
  */
@@ -262,6 +262,13 @@ static __always_inline void stap_finish(struct stap_context *c)
 static __always_inline void stap_leave(struct stap_context *c)
 {
 	stap_time(c);
+	stap_account(c);
+	stap_finish(c);
+}
+
+/* The entry side of a return probe is no hit of its own: -t counts and measures returns. */
+static __maybe_unused __always_inline void stap_leave_entry(struct stap_context *c)
+{
 	stap_account(c);
 	stap_finish(c);
 }

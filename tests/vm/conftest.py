@@ -38,6 +38,7 @@ PROGRAMS = {
     "exact": ("-g -O1 -no-pie", "plain.c"),
     "secret": ("-g -O1", "secret.c"),
     "held": ("-g -O1 -static -pthread", "held.c"),
+    "counted": ("-g -O1 -static -fno-inline -fno-optimize-sibling-calls", "counted.c"),
     "rests": ("-g -O1 -static -pthread", "rests.c"),
     "waits": ("-g -O1 -static", "waits.c"),
     "values": ("-g -O1", "values.c"),

@@ -56,7 +56,7 @@ static int stap_kretprobe_entry(struct kretprobe_instance *instance, struct pt_r
 	c->saved = (s64 *)instance->data;
 	memset(c->saved, 0, probe->saved_size);
 	probe->entry(c);
-	stap_leave(c);
+	stap_leave_entry(c);
 	return 0;
 }
 NOKPROBE_SYMBOL(stap_kretprobe_entry);

@@ -254,7 +254,7 @@ static int stap_uprobe_entry(struct uprobe_consumer *consumer, struct pt_regs *r
 	memset(call->values, 0, probe->saved_size);
 	probe->entry(c);
 	stap_call_give(call, true);
-	stap_leave(c);
+	stap_leave_entry(c);
 	return 0;
 }
 
