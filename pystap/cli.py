@@ -225,12 +225,22 @@ def _check_consistency(options: Options) -> None:
         raise UsageError("Cannot specify a script with -l/-L/--dump-* switches.")
     if options.command is not None and options.pid is not None:
         raise UsageError("You can't specify -c and -x together.")
+    if "attach" in options.extra:
+        _check_attached(options)
     if options.rotate is not None and options.output is None:
         raise UsageError("You have to specify output FILE with '-S' option.")
     if options.guru and options.privilege != "stapdev":
         raise UsageError(f"You can't specify -g and --privilege={options.privilege} together.")
     if options.vm is not None and options.pid is not None:
         raise UsageError("You can't specify --vm and -x together: no process of this machine runs in the guest.")
+
+
+def _check_attached(options: Options) -> None:
+    """What only the start of a session can have been told."""
+    given = (("-c", options.command), ("-x", options.pid), ("-s", options.buffer_mb), ("-F", options.flight_recorder))
+    for name, value in given:
+        if value:
+            raise UsageError(f"You can't specify the '{name}' and '-A' options together.")
 
 
 # --- one action an option --------------------------------------------------------------------------------

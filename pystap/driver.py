@@ -425,8 +425,17 @@ def _resolve(options: Options, text: str) -> int:
 
 def _attach(options: Options, text: str) -> int:
     from pystap.run import local
+    from pystap.run.options import RunOptions
 
-    return local.attach(text, options.output)
+    how = RunOptions(
+        output=options.output,
+        timeout=options.timeout,
+        suppress_warnings=options.suppress_warnings,
+        rotate=options.rotate,
+        verbose=options.verbose[4],
+        bulk=options.bulk,
+    )
+    return local.attach(text, how)
 
 
 def _explain(options: Options, text: str) -> int:

@@ -50,6 +50,8 @@ def test_vm_takes_an_optional_release(words: list[str], release: str) -> None:
         (["-l", "x", "-L", "y"], "only one of the -l/-L/--dump-* switches"),
         (["-l", "x", "-e", "y"], "Cannot specify a script"),
         (["-c", "true", "-x", "1", "-e", "y"], "You can't specify -c and -x together."),
+        (["-A", "stap_1", "-c", "true"], "You can't specify the '-c' and '-A' options together."),
+        (["-S", "1,2", "-e", "y"], "You have to specify output FILE with '-S' option."),
         (["-g", "--privilege=stapusr", "-e", "y"], "You can't specify -g and --privilege"),
         (["-D", "A;rm", "-e", "y"], "Safety pattern mismatch for -D"),
         (["-G", "x", "-e", "y"], "Safety pattern mismatch for -G"),

@@ -28,11 +28,11 @@ def run(module: Path, options: RunOptions) -> int:
     return status if status >= 0 else 128 - status
 
 
-def attach(name: str, output: str | None = None) -> int:
+def attach(name: str, options: RunOptions) -> int:
     """-A: shows what a detached module recorded, goes on with it, and takes it off in the end."""
-    arguments = ["-o", output] if output else []
+    output = ["-o", options.output] if options.output else []
     given = [] if name.endswith(".ko") else ["-N", name]
-    command = [str(binaries.runner()), "-A", *given, *arguments, str(module_file(name))]
+    command = [str(binaries.runner()), "-A", *given, *options.runner_arguments(), *output, str(module_file(name))]
     with subprocess.Popen(command) as process, _handing_on(process):
         return process.wait()
 

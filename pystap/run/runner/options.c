@@ -29,6 +29,27 @@ static void add_parameter(const char *text)
 		 (int)(equals - text), text, equals + 1);
 }
 
+/* A whole number within bounds. */
+static long number(const char *text, long least, long most)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (end == text || *end || value < least || value > most)
+		usage();
+	return value;
+}
+
+static double seconds(const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !(value >= 0.001 && value < 1e9))
+		usage();
+	return value;
+}
+
 static void set_rotation(const char *text)
 {
 	char *end;
@@ -55,16 +76,20 @@ void read_options(int argc, char **argv)
 		case 'A': options.attach = true; break;
 		case 'N': options.name = optarg; break;
 		case 'c': options.command = optarg; break;
-		case 'x': options.target = atoi(optarg); break;
+		case 'x': options.target = number(optarg, 1, 1 << 22); break;
 		case 'o': options.output = optarg; break;
 		case 'S': set_rotation(optarg); break;
-		case 'T': options.timeout = atof(optarg); break;
-		case 's': options.buffer_mb = atoi(optarg); break;
+		case 'T': options.timeout = seconds(optarg); break;
+		case 's': options.buffer_mb = number(optarg, 1, 4095); break;
 		default: usage();
 		}
 	}
 	if (optind >= argc)
 		usage();
+	if (options.attach && (options.command || options.target || options.buffer_mb || options.recorder)) {
+		say("You can't specify the '-c', '-x', '-s' or '-F' and '-A' options together.\n");
+		usage();
+	}
 	if (options.rotate_bytes && !options.output) {
 		say("You have to specify output FILE with '-S' option.\n");
 		usage();
