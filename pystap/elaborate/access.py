@@ -50,6 +50,7 @@ class Access:
     options: Options
     home: str = "kernel"  # where @cast and @var look without a module argument
     is_return: bool = False
+    instead: str = ""  # what to write at a site without a scope
     texts: Mapping[str, str] = field(default_factory=dict)  # by name: "$name" for $$name
     values: Mapping[str, TextValue] = field(default_factory=dict)  # by name: "value" for $value
     copy: Callable[[ast.Call, Access, Fold], ast.Call] | None = None  # of functions with $variables, for this site
@@ -172,7 +173,7 @@ class Access:
         if own is not None:
             return ast.Call(own.read, (), span=node.span)
         if self.scope is None:
-            raise Unresolved("unresolved target-symbol expression", span=node.span)
+            raise Unresolved("unresolved target-symbol expression", hint=self.instead, span=node.span)
         text = self._text(node)
         if text is not None:
             return text

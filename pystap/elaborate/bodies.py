@@ -79,8 +79,10 @@ class Bodies:
                 body = plan.bodies[None] = self._scanned(Folder(None)(plan.block), ())
             return body
         resolved = derived.resolved
-        scope = None if isinstance(resolved.scope, NoScope) else resolved.scope
-        access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, dict(resolved.texts))
+        none = resolved.scope if isinstance(resolved.scope, NoScope) else None
+        scope, instead = (resolved.scope, "") if none is None else (None, none.hint)
+        access = Access(scope, self.target, self.options, resolved.home, resolved.is_return, instead)
+        access.texts = dict(resolved.texts)
         access.values = dict(resolved.values)
         access.is_global = self.namespace.is_global
         if self.contextual:

@@ -24,15 +24,16 @@ class Site(Protocol):
 
 
 class NoScope:
-    """For points without $variables."""
+    """For points without $variables; the hint says what to write instead."""
 
     space = Space.KERNEL
 
-    def __init__(self, why: str = "") -> None:
+    def __init__(self, why: str = "", hint: str = "") -> None:
         self._why = why
+        self.hint = hint
 
     def lookup(self, name: str) -> Root:
-        raise Unresolved(self._why or f"unresolved target-symbol expression: identifier '${name}'")
+        raise Unresolved(self._why or f"unresolved target-symbol expression: identifier '${name}'", hint=self.hint)
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         return ()

@@ -106,7 +106,8 @@ def _by_dwarf(request: Request, parts: list[Part]) -> Iterator[Resolved]:
     if not found and _told_by_symbols(request):
         yield from _functions(request, str(request.point.components[1].argument))
     elif not found:
-        raise Unresolved(_no_match(request, str(request.point.components[1].argument).partition("@")[0]))
+        pattern = str(request.point.components[1].argument).partition("@")[0]
+        raise Unresolved(_no_match(request, pattern), hint=_renamed(request, pattern))
 
 
 def _told_by_symbols(request: Request) -> bool:
@@ -144,7 +145,7 @@ def _functions(request: Request, pattern: str) -> Iterator[Resolved]:
             found = True
             yield _resolved(place.prefix, suffix, info, site)
     if not found:
-        raise Unresolved(_no_match(request, pattern))
+        raise Unresolved(_no_match(request, pattern), hint=_renamed(request, pattern))
 
 
 def _resolved(prefix: str, suffix: str, info: DebugInfo, site: KprobeSite) -> Resolved:
@@ -182,6 +183,14 @@ def _no_match(request: Request, pattern: str) -> str:
         return "no match"
     similar = request.target.symbols().similar(pattern, 5)
     return f"no match (similar functions: {', '.join(similar)})" if similar else "no match"
+
+
+def _renamed(request: Request, name: str) -> str:
+    if request.tolerant or request.point.components[0].name != "kernel":
+        return ""
+    from pystap.providers.renamed import instead_of
+
+    return instead_of(request.target, name)
 
 
 def _absolute(request: Request) -> Resolved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # An exported function of every kernel: sites are given by their distance from it, which the running kernel's random
 # placement does not change. The engine checks the name that it finds there.
 ANCHOR = "sprint_symbol"
+
+_SYSTEM_CALL = re.compile(r"__(x64|ia32|ia32_compat)_sys_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,16 @@ def _in_kernel(request: Request) -> Iterator[Resolved]:
     site = None
     for site in kernel_sites(request.target, pattern, is_return, maxactive):
         point = f'kprobe.function("{site.symbol}"){suffix}'
-        yield Resolved(site, NoScope(), point, is_return, context="kernel")
+        yield Resolved(site, NoScope(hint=_instead(site.symbol)), point, is_return, context="kernel")
     if site is None:
         raise Unresolved("no match", () if request.tolerant else request.target.symbols().similar(pattern, 5))
+
+
+def _instead(symbol: str) -> str:
+    """What to write for a $variable: older scripts have those of system calls."""
+    if not _SYSTEM_CALL.match(symbol):
+        return f'kernel.function("{symbol}") has $variables, kprobe.function has none: int_arg(1), returnval()'
+    return "a system call's arguments are variables without $ (-L with its alias lists them), its result is retval"
 
 
 def _in_modules(request: Request) -> Iterator[Resolved]:
