@@ -109,9 +109,6 @@ STAP_FALLIBLE void __percpu *stap_real_percpu(size_t size, size_t align)
 #define perf_event_create_kernel_counter(...)							\
 	STAP_FAULT("perf_event_create_kernel_counter", (struct perf_event *)ERR_PTR(-ENOMEM),	\
 		   perf_event_create_kernel_counter(__VA_ARGS__))
-#define register_wide_hw_breakpoint(...)							\
-	STAP_FAULT("register_wide_hw_breakpoint", (void __percpu __force *)ERR_PTR(-ENOMEM),	\
-		   register_wide_hw_breakpoint(__VA_ARGS__))
 
 #endif
 

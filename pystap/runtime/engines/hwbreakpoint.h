@@ -3,14 +3,13 @@
  * hwbreakpoint.h: accesses to kernel memory, seen by each CPU's debug registers,
  * of which there are few: a site for which none is left is reported. Handlers
  * run in the debug exception of the access, which may come anywhere. Arming
- * sleeps; no locks.
+ * sleeps; no locks but that of CPUs.
  */
 #ifndef STAP_ENGINE_HWBREAKPOINT_H
 #define STAP_ENGINE_HWBREAKPOINT_H
 
-#include <linux/cpu.h>
 #include <linux/hw_breakpoint.h>
-#include <linux/perf_event.h>
+#include "cpu_events.h"
 #include "interrupted.h"
 
 struct stap_hwbreakpoint_site {
@@ -24,8 +23,6 @@ struct stap_hwbreakpoint_site {
 
 static const struct stap_hwbreakpoint_site stap_hwbreakpoint_sites[];
 static const unsigned int stap_hwbreakpoint_count;
-
-static struct perf_event *__percpu **stap_hwbreakpoints;
 
 static void stap_hwbreakpoint_hit(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
 {
@@ -56,77 +53,71 @@ static unsigned long stap_hwbreakpoint_address(const struct stap_hwbreakpoint_si
 	return strstr(site->names, name) ? address : 0;
 }
 
-static void stap_hwbreakpoint_arm(unsigned int i)
+static struct perf_event *stap_hwbreakpoint_event(unsigned int i, unsigned int cpu)
 {
 	const struct stap_hwbreakpoint_site *site = &stap_hwbreakpoint_sites[i];
 	struct perf_event_attr attr;
-	struct perf_event *__percpu *event;
 
 	hw_breakpoint_init(&attr);
 	attr.bp_addr = stap_hwbreakpoint_address(site);
 	attr.bp_len = site->length;	/* HW_BREAKPOINT_LEN_n is n */
 	attr.bp_type = site->writes_only ? HW_BREAKPOINT_W : HW_BREAKPOINT_RW;
-	if (!attr.bp_addr) {
+	if (!attr.bp_addr)
+		return ERR_PTR(-ENOENT);
+	return perf_event_create_kernel_counter(&attr, cpu, NULL, stap_hwbreakpoint_hit, (void *)site);
+}
+
+static const struct stap_probe *stap_hwbreakpoint_probe(unsigned int i)
+{
+	return stap_hwbreakpoint_sites[i].probe;
+}
+
+static void stap_hwbreakpoint_refused(unsigned int i, long error)
+{
+	const struct stap_hwbreakpoint_site *site = &stap_hwbreakpoint_sites[i];
+
+	if (error == -ENOENT)
 		stap_session_message(STAP_ITEM_WARNING, "Probe %s registration failed: invalid symbol '%s'",
 				     site->probe->point, site->symbol);
-		return;
-	}
-	event = register_wide_hw_breakpoint(&attr, stap_hwbreakpoint_hit, (void *)site);
-	if (!IS_ERR((void __force *)event))
-		stap_hwbreakpoints[i] = event;
-	else if (PTR_ERR((void __force *)event) == -ENOSPC)
+	else if (error == -ENOSPC)
 		stap_session_message(STAP_ITEM_WARNING, "Hwbkpt probe %s: registration error (rc %d): each CPU watches %d "
 				     "places at most, debuggers' among them", site->probe->point, -ENOSPC,
 				     hw_breakpoint_slots(TYPE_DATA));
 	else
 		stap_session_message(STAP_ITEM_WARNING, "Hwbkpt probe %s: registration error (rc %ld)",
-				     site->probe->point, PTR_ERR((void __force *)event));
+				     site->probe->point, error);
 }
 
-/* A watch that nobody wants for now keeps its place, but is in no CPU's registers. */
+static struct stap_cpu_events stap_hwbreakpoint_events = {
+	.sites = &stap_hwbreakpoint_count,
+	.create = stap_hwbreakpoint_event,
+	.probe = stap_hwbreakpoint_probe,
+	.refused = stap_hwbreakpoint_refused,
+};
+
+static int stap_hwbreakpoint_cpu_up(unsigned int cpu)
+{
+	return stap_cpu_events_up(&stap_hwbreakpoint_events, cpu);
+}
+
+static int stap_hwbreakpoint_cpu_down(unsigned int cpu)
+{
+	return stap_cpu_events_down(&stap_hwbreakpoint_events, cpu);
+}
+
 static int stap_hwbreakpoint_rearm(void)
 {
-	unsigned int i, cpu;
-
-	cpus_read_lock();
-	for (i = 0; i < stap_hwbreakpoint_count; i++) {
-		if (!stap_hwbreakpoints[i])
-			continue;
-		for_each_online_cpu(cpu) {
-			struct perf_event *event = *per_cpu_ptr(stap_hwbreakpoints[i], cpu);
-
-			if (event && stap_idle(stap_hwbreakpoint_sites[i].probe))
-				perf_event_disable(event);
-			else if (event)
-				perf_event_enable(event);
-		}
-	}
-	cpus_read_unlock();
-	return 0;
+	return stap_cpu_events_rearm(&stap_hwbreakpoint_events);
 }
 
 static int stap_hwbreakpoint_start(void)
 {
-	unsigned int i;
-
-	stap_hwbreakpoints = kcalloc(stap_hwbreakpoint_count, sizeof(*stap_hwbreakpoints), GFP_KERNEL);
-	if (!stap_hwbreakpoints)
-		return -ENOMEM;
-	for (i = 0; i < stap_hwbreakpoint_count; i++)
-		stap_hwbreakpoint_arm(i);
-	return stap_hwbreakpoint_rearm();
+	return stap_cpu_events_start(&stap_hwbreakpoint_events, stap_hwbreakpoint_cpu_up, stap_hwbreakpoint_cpu_down);
 }
 
 static void stap_hwbreakpoint_stop(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < stap_hwbreakpoint_count; i++)
-		if (stap_hwbreakpoints[i])
-			unregister_wide_hw_breakpoint(stap_hwbreakpoints[i]);
-	synchronize_rcu();
-	kfree(stap_hwbreakpoints);
-	stap_hwbreakpoints = NULL;
+	stap_cpu_events_stop(&stap_hwbreakpoint_events);
 }
 
 #endif
