@@ -29,6 +29,7 @@ from pystap.debuginfo.ctype import (
     strip,
 )
 from pystap.diagnostics import Unresolved
+from pystap.elaborate.inner import inner_member
 from pystap.elaborate.nearest import nearest
 from pystap.ir import nodes as ir
 from pystap.source import Span
@@ -330,7 +331,9 @@ def _no_member(struct: Struct, step: ast.Member) -> Unresolved:
     text = f"unable to find member '{step.name}' for {_describe(struct)}"
     if ordered:
         text += f" (alternatives: {', '.join(ordered)})"
-    return Unresolved(text, span=step.span)
+    inner = inner_member(struct, step.name)
+    hint = f"within {_describe(struct)} there is ->{inner}" if inner else ""
+    return Unresolved(text, hint=hint, span=step.span)
 
 
 def _whole(struct: Struct, span: Span | None) -> Unresolved:

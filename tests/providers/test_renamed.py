@@ -1,4 +1,4 @@
-"""What is told of names that were another kernel's: functions, and $variables of system calls."""
+"""What is told of names that were another kernel's: functions, members, and $variables of system calls."""
 
 from __future__ import annotations
 
@@ -20,6 +20,22 @@ CALLS = "  hint: a system call's arguments are variables without $ (-L with its 
         ),
         ('probe kernel.function("generic_make_request") { exit() }', "  hint: it is submit_bio_noacct in this kernel"),
         ("probe syscall.write { println($fd) }", CALLS),
+        (
+            'probe kernel.function("tcp_sendmsg") { println($sk->sk_state) }',
+            "  hint: within struct sock there is ->__sk_common->skc_state",
+        ),
+        (
+            'probe kernel.function("tcp_sendmsg") { println(@cast($sk, "inet_sock")->inet_daddr) }',
+            "  hint: within struct inet_sock there is ->sk->__sk_common->skc_daddr",
+        ),
+        (
+            'probe kernel.function("vfs_read") { println($file->f_dentry) }',
+            "  hint: within struct file there is ->f_path->dentry",
+        ),
+        (
+            'probe kernel.function("submit_bio") { println($bio->bi_sector) }',
+            "  hint: within struct bio there is ->bi_iter->bi_sector",
+        ),
         ("probe syscall.open.return { println($return) }", CALLS),
     ],
 )
