@@ -16,7 +16,7 @@ from pystap.diagnostics import StapError
 from pystap.run import binaries
 from pystap.run.options import RunOptions
 
-HANDED_ON = (signal.SIGTERM, signal.SIGHUP)
+HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2)
 
 
 def run(module: Path, options: RunOptions) -> int:
@@ -56,13 +56,13 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """The terminal sends ^C to the runner itself; what is sent to pystap alone is passed on."""
+    """What is sent to pystap alone is passed on. The terminal tells the runner itself, too: it knows copies."""
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(number)
 
-    before = {n: signal.signal(n, hand_on) for n in HANDED_ON if signal.getsignal(n) != signal.SIG_IGN}  # by nohup
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard = [number for number in HANDED_ON if signal.getsignal(number) != signal.SIG_IGN]  # as nohup(1) has it
+    before = {number: signal.signal(number, hand_on) for number in heard}
     try:
         yield
     finally:
