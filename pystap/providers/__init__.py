@@ -34,12 +34,12 @@ PROVIDERS: tuple[Provider, ...] = (
     ProcessPoints(),
 )
 
-# begin starts first and stops last, so that end probes run when nothing else does; timer starts last, so that the first
-# interval is whole, however long the others took to arm. Of each: the stem of
-# runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
+# begin starts first and stops last, so that end probes run when nothing else does; timer starts late, so that the
+# first interval is whole, however long the others took to arm; and files appear when they are about to answer.
+# Of each: the stem of runtime/engines/STEM.h and codegen/templates/engines/STEM.c.j2. Sites of "never" have no engine.
 ENGINES: tuple[str, ...] = (
-    "begin", "tracepoint", "kprobe", "netfilter", "perf", "perf_task", "hwbreakpoint", "uprobe", "process", "procfs",
-    "timer",
+    "begin", "tracepoint", "kprobe", "netfilter", "perf", "perf_task", "hwbreakpoint", "uprobe", "process", "timer",
+    "procfs",
 )  # fmt: skip
 
 # Those that arm and disarm a site by its condition; hits of the others ask it.
