@@ -14,7 +14,8 @@ from tests.support.kernels import RUNNER, available, can_boot
 pytestmark = pytest.mark.vm
 
 WATCHED = """
-    global writes, samples
+    global writes, samples, armed
+    probe timer.ms(1) { if (!armed++) println("armed") }
     probe kernel.data("panic_timeout").write { writes[cpu()]++ }
     probe perf.sw.cpu_clock.sample(100000) { samples[cpu()]++ }
     probe end { println(writes[1], " ", samples[1] > 0) }
@@ -33,9 +34,9 @@ def test_memory_is_watched_by_cpus_that_come(series: str, capsys: pytest.Capture
     built = capsys.readouterr()
     assert status == 0, built.err
     files = {RUNNER: binaries.runner(), "/tmp/watched.ko": Path(built.out.strip())}
-    run = f"{RUNNER} /tmp/watched.ko & p=$!; sleep 0.5"
+    run = f"{RUNNER} /tmp/watched.ko > /tmp/seen & p=$!; until grep -qs armed /tmp/seen; do sleep 0.05; done"
+    end = "kill $p; wait $p; tail -n 1 /tmp/seen; rm /tmp/seen"
     with Guest(kernel, files=files, cpus=2) as guest:
-        commands = f"{run}; {COMES_BACK}; kill $p; wait $p; echo 0 > {ONLINE}; {run}; {COMES}; kill $p; wait $p"
-        done = guest.sh(commands, timeout=60)
+        done = guest.sh(f"{run}; {COMES_BACK}; {end}; echo 0 > {ONLINE}; {run}; {COMES}; {end}", timeout=120)
         assert (done.stdout, done.stderr) == (b"10 1\n5 1\n", b"")
         assert guest.sh("dmesg | grep -E 'WARNING|BUG|Call Trace'").stdout == b""

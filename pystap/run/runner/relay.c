@@ -148,8 +148,10 @@ static bool gap_waits(const struct stap_record *record)
 {
 	if (record->sequence == expected || options.bulk)
 		return false;
-	if (!gap_since)
+	if (!gap_since) {
 		gap_since = now();
+		open_missing();		/* a CPU that has come may have it */
+	}
 	return now() - gap_since < (options.attach ? gap_patience_attached : gap_patience);
 }
 
@@ -189,6 +191,7 @@ bool relay_pass(void)
 
 void relay_finish(bool drain)
 {
+	open_missing();
 	while (relay_pass() && drain)
 		;
 	merge(true);
