@@ -253,19 +253,13 @@ def _ends(group: int) -> bool:
     return False
 
 
-def _interactive() -> None:
-    """As a shell starts what runs before the terminal: these tests may run where ^C is ignored (`&`, nohup)."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.headers
 @pytest.mark.parametrize("phase", ["Pass 1", "Pass 2", "Pass 3"])
 def test_interrupted_between_passes(phase: str) -> None:
     """^C in a terminal reaches pystap and its compilers; one is enough, and nobody is left."""
     script = 'global a probe kernel.function("vfs_*").call { a[ppfunc()]++ } probe syscall.open* { a[name]++ }'
     command = [sys.executable, "-m", "pystap", "-v", "-w", "-p4", "--disable-cache", "-r", "6.1", "-e", script]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_interactive) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith(phase):

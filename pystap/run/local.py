@@ -6,7 +6,7 @@ import ctypes
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,8 +23,7 @@ def run(module: Path, options: RunOptions) -> int:
     """Runs the module and returns the runner's exit status."""
     output = ["-o", options.output] if options.output else []
     command = [str(binaries.runner()), *options.runner_arguments(), *output, str(module), *options.parameters(module)]
-    with subprocess.Popen(command, preexec_fn=_end_with_parent) as process, _handing_on(process):
-        status = process.wait()
+    status = _status(command, _end_with_parent)
     return status if status >= 0 else 128 - status
 
 
@@ -33,8 +32,7 @@ def attach(name: str, options: RunOptions) -> int:
     output = ["-o", options.output] if options.output else []
     given = [] if name.endswith(".ko") else ["-N", name]
     command = [str(binaries.runner()), "-A", *given, *options.runner_arguments(), *output, str(module_file(name))]
-    with subprocess.Popen(command) as process, _handing_on(process):
-        return process.wait()
+    return _status(command)
 
 
 def module_file(name: str) -> Path:
@@ -54,13 +52,27 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-@contextmanager
-def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """What is sent to pystap alone is passed on. The terminal tells the runner itself, too: it knows copies."""
+def _status(command: list[str], before: Callable[[], None] | None = None) -> int:
+    """How the runner ends. Signals to pystap are for it: those that come while it is being started are kept."""
+    started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
+        if started:
+            started[0].send_signal(number)
+        else:
+            early.append(number)
 
+    with _handled_by(hand_on), subprocess.Popen(command, preexec_fn=before) as process:
+        started.append(process)
+        for number in early:
+            process.send_signal(number)
+        return process.wait()
+
+
+@contextmanager
+def _handled_by(hand_on: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """What is sent to pystap alone is passed on. The terminal tells the runner itself, too: it knows copies."""
     heard = [number for number in HANDED_ON if signal.getsignal(number) != signal.SIG_IGN]  # as nohup(1) has it
     before = {number: signal.signal(number, hand_on) for number in heard}
     try:

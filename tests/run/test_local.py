@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,21 @@ def test_signals_are_handed_on(tmp_path: Path, name: str) -> None:
         process.send_signal(getattr(signal, f"SIG{name}"))
         assert process.stdout.read() == f"{name}\n"
     assert process.returncode == 7
+
+
+def test_a_signal_while_the_runner_is_started(tmp_path: Path) -> None:
+    """It does not end pystap alone: it is kept until there is somebody to tell, who may not have set a trap by then."""
+    runner = tmp_path / "runner"
+    runner.write_text(HEARS)
+    runner.chmod(0o755)
+    starts = """
+        import os, signal, subprocess
+        popen = subprocess.Popen
+        def starts(*arguments, **options):
+            os.kill(os.getpid(), signal.SIGQUIT)
+            return popen(*arguments, **options)
+        subprocess.Popen = starts
+    """
+    runs = RUNS.replace("sys.exit", textwrap.dedent(starts) + "sys.exit")
+    done = subprocess.run([sys.executable, "-c", runs, str(runner)], capture_output=True, text=True, check=False)
+    assert done.returncode in (7, 128 + signal.SIGQUIT), done.stderr
